@@ -1,0 +1,97 @@
+import type { FloatDType } from '../dtype.ts'
+
+/** A span of the recipe's text. Lines and columns count from 1; `end` is one past the last column. */
+export interface At {
+  readonly line: number
+  readonly column: number
+  readonly end: number
+}
+
+/** The text an IR came from: kept so that any later stage can show the line at fault. */
+export interface SourceText {
+  readonly name: string
+  readonly text: string
+}
+
+/** A number, or a gradient: values spread evenly over the layers, linear between neighbours. */
+export type Scalar = number | readonly number[]
+
+/** What a recipe may write for a parameter. Filters are substrings of tensor names; the first that matches wins. */
+export interface Setting {
+  readonly value: Scalar | boolean | string | readonly FilteredValue[]
+  readonly filtered: boolean
+  readonly at: At
+}
+export interface FilteredValue {
+  /** Null matches every tensor (no filter, or `*`). */
+  readonly filter: string | null
+  readonly value: Scalar | boolean | string
+  readonly at: At
+}
+export type Settings = Readonly<Record<string, Setting>>
+
+/** One model or task vector handed to a method, with the parameters that are its own. */
+export interface Argument {
+  readonly expression: Expression
+  readonly parameters: Settings
+}
+
+/** A formula over models, as written. */
+export type Expression =
+  | { readonly kind: 'model'; readonly model: string; readonly at: At }
+  | { readonly kind: 'number'; readonly value: Scalar; readonly at: At }
+  | { readonly kind: 'binary'; readonly op: '+' | '-' | '*' | '/'; readonly left: Expression; readonly right: Expression; readonly at: At }
+  | { readonly kind: 'negate'; readonly of: Expression; readonly at: At }
+  | {
+      readonly kind: 'call'
+      readonly method: string
+      readonly arguments: readonly Argument[]
+      /** θ₀, for methods that want one. Null when the arguments are task vectors. */
+      readonly base: Expression | null
+      /** Parameters of the whole merge, and defaults for per-model ones. */
+      readonly parameters: Settings
+      readonly at: At
+    }
+
+export interface ModelRef {
+  /** As written: a folder or a file. */
+  readonly path: string
+  readonly at: At
+}
+
+/** What to do with some tensors instead of the recipe's main formula. The first rule that matches a tensor wins. */
+export interface Rule {
+  /** Glob over tensor names; null matches all. */
+  readonly tensors: string | null
+  /** Layers [start, end); null matches all. */
+  readonly layers: readonly [number, number] | null
+  readonly action: { readonly kind: 'merge'; readonly expression: Expression } | { readonly kind: 'from'; readonly model: string } | { readonly kind: 'drop' }
+  readonly at: At
+}
+
+/** A merge, whatever form it was written in. Plain data: it crosses threads and machines as JSON. */
+export interface Recipe {
+  readonly form: 'merganser' | 'mergekit' | 'expression'
+  readonly source: SourceText
+  /** By name, in the order written. In mergekit's form the name is the path. */
+  readonly models: Readonly<Record<string, ModelRef>>
+  readonly merge: Expression
+  readonly rules: readonly Rule[]
+  readonly output: {
+    /** Null keeps each tensor's own dtype. */
+    readonly dtype: FloatDType | null
+    /** Bytes of tensors after which a new shard begins. */
+    readonly shardSize: number
+    /** Names of models; null leaves the choice to the plan (the base, else the first model). */
+    readonly configFrom: string | null
+    readonly tokenizerFrom: string | null
+  }
+  readonly seed: number
+  /** Harmless oddities met while reading (a filter that can never match, a parameter without effect). */
+  readonly notes: readonly Note[]
+}
+
+export interface Note {
+  readonly text: string
+  readonly at: At | null
+}
