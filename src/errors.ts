@@ -21,11 +21,12 @@ export interface ErrorDetails {
 /** Every failure a user can cause. Prints as: what happened; where; how to fix it. */
 export class MergeError extends Error {
   override readonly name = 'MergeError'
-  constructor(
-    readonly what: string,
-    readonly details: ErrorDetails = {},
-  ) {
+  readonly what: string
+  readonly details: ErrorDetails
+  constructor(what: string, details: ErrorDetails = {}) {
     super(describe(what, details), details.cause === undefined ? undefined : { cause: details.cause })
+    this.what = what
+    this.details = details
   }
 }
 

@@ -56,7 +56,8 @@ export type Expression =
 export interface ModelRef {
   /** As written: a folder or a file. */
   readonly path: string
-  readonly at: At
+  /** Null when it was named on the command line or in code, not in the text. */
+  readonly at: At | null
 }
 
 /** What to do with some tensors instead of the recipe's main formula. The first rule that matches a tensor wins. */

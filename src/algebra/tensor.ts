@@ -1,0 +1,145 @@
+import { sizeOf } from '../dtype.ts'
+import { assert } from '../errors.ts'
+import { type MapOp, type Op, PASSES } from './ops.ts'
+import { simplify } from './rewrite.ts'
+
+export type Shape = readonly number[]
+export type Like = Tensor | number
+
+/** Equal expressions are the same object: what makes one program serve every layer of a model. */
+const interned = new Map<string, Tensor>()
+const MAX_INTERNED = 100_000 // formulas of one model share nodes heavily; past this many the table starts anew (a missed share costs time, never bytes)
+let made = 0
+
+/**
+ * A tensor that has not been computed: one op over other tensors. Every tensor is float32.
+ * Shape [] is a scalar; it meets any shape elementwise.
+ */
+export class Tensor {
+  readonly id = made++
+  /** Passes over the inputs that must have ended before the engine can compute it. */
+  readonly level: number
+  readonly op: Op
+  readonly inputs: readonly Tensor[]
+  readonly arg: number | string | null
+  readonly shape: Shape
+  private constructor(op: Op, inputs: readonly Tensor[], arg: number | string | null, shape: Shape) {
+    this.op = op
+    this.inputs = inputs
+    this.arg = arg
+    this.shape = shape
+    this.level = inputs.reduce((most, t) => Math.max(most, t.level), 0) + (PASSES[op] ?? 0)
+  }
+
+  static of(op: Op, inputs: readonly Tensor[], arg: number | string | null, shape: Shape): Tensor {
+    const key = `${op}(${inputs.map(t => t.id)})${Object.is(arg, -0) ? '-0' : arg}[${shape}]`
+    const known = interned.get(key)
+    if (known) return known
+    if (interned.size >= MAX_INTERNED) interned.clear()
+    const tensor = new Tensor(op, inputs, arg, shape)
+    interned.set(key, tensor)
+    return tensor
+  }
+
+  /** The tensor of input number `index`, unread. */
+  static source(index: number, shape: Shape): Tensor {
+    return Tensor.of('source', [], index, shape)
+  }
+  static constant(value: number): Tensor {
+    return Tensor.of('constant', [], value, [])
+  }
+  /** Uniform [0, 1): a pure function of recipe seed, tensor name, `label` and element index. */
+  static random(label: string, shape: Shape): Tensor {
+    return Tensor.of('random', [], label, shape)
+  }
+
+  add(o: Like): Tensor {
+    return map('add', this, o)
+  }
+  sub(o: Like): Tensor {
+    return map('sub', this, o)
+  }
+  mul(o: Like): Tensor {
+    return map('mul', this, o)
+  }
+  div(o: Like): Tensor {
+    return map('div', this, o)
+  }
+  max(o: Like): Tensor {
+    return map('max', this, o)
+  }
+  min(o: Like): Tensor {
+    return map('min', this, o)
+  }
+  /** 1 where this ≥ o, else 0; so for `gt` and `eq`. */
+  ge(o: Like): Tensor {
+    return map('ge', this, o)
+  }
+  gt(o: Like): Tensor {
+    return map('gt', this, o)
+  }
+  lt(o: Like): Tensor {
+    return map('gt', asTensor(o), this)
+  }
+  eq(o: Like): Tensor {
+    return map('eq', this, o)
+  }
+  abs(): Tensor {
+    return map('abs', this)
+  }
+  /** −1, 0 or 1. */
+  sign(): Tensor {
+    return map('sign', this)
+  }
+  sqrt(): Tensor {
+    return map('sqrt', this)
+  }
+  sin(): Tensor {
+    return map('sin', this)
+  }
+  /** Arguments beyond ±1 (rounding) count as ±1. */
+  acos(): Tensor {
+    return map('acos', this)
+  }
+
+  /** Sum of all elements: float64 partials over fixed blocks of 65,536, combined in block order. Costs a pass. Shape []. */
+  sum(): Tensor {
+    return Tensor.of('sum', [this], null, [])
+  }
+  dot(o: Tensor): Tensor {
+    return this.mul(o).sum()
+  }
+  /** ‖x‖₂. */
+  norm(): Tensor {
+    return this.dot(this).sqrt()
+  }
+  mean(): Tensor {
+    return this.sum().div(sizeOf(this.shape))
+  }
+  /** The k-th largest element, 1 ≤ k ≤ size; exact (radix select). Costs two passes. Shape []. */
+  largest(k: number): Tensor {
+    assert(Number.isInteger(k) && k >= 1 && k <= sizeOf(this.shape), `rank ${k} lies within a tensor of ${sizeOf(this.shape)} elements`)
+    return Tensor.of('largest', [this, Tensor.constant(k)], null, [])
+  }
+}
+
+/** Elementwise: `yes` where `test` is not 0, else `no`. */
+export const where = (test: Tensor, yes: Like, no: Like): Tensor => map('where', test, yes, no)
+
+/** Adds from the first to the last: the order is part of the result's bits. */
+export function sum(tensors: readonly Tensor[]): Tensor {
+  return tensors.length === 0 ? Tensor.constant(0) : tensors.reduce((a, b) => a.add(b))
+}
+
+const asTensor = (like: Like): Tensor => (typeof like === 'number' ? Tensor.constant(like) : like)
+
+function map(op: MapOp, ...operands: Like[]): Tensor {
+  const inputs = operands.map(asTensor)
+  let shape: Shape = []
+  for (const { shape: next } of inputs) {
+    if (next.length === 0) continue
+    assert(shape.length === 0 || `${shape}` === `${next}`, `${op} got the shapes [${shape}] and [${next}]; the plan must refuse them first`)
+    shape = next
+  }
+  return simplify(op, inputs) ?? Tensor.of(op, inputs, null, shape)
+}

@@ -1,0 +1,62 @@
+/** Plain data that lets another thread write to the same place. */
+export type SinkLocator = { readonly file: string } | { readonly memory: Uint8Array }
+
+export interface SinkRequest {
+  /** Bytes that will be written altogether. */
+  readonly bytes: number
+  /** Equal for runs that would write the same bytes: only then may one go on where the other stopped. */
+  readonly fingerprint: string
+  /** Paths that are read, and must not be written over. */
+  readonly inputs: readonly string[]
+  readonly files: readonly { readonly name: string; readonly size: number }[]
+}
+
+/**
+ * Where a model is written. Its files come to be under a name of their own, and appear under the final one all at once when `finish` is called.
+ * `finished` says which tasks an earlier, broken run had completed.
+ */
+export interface Sink {
+  readonly name: string
+  /** Checks that the output may be written there and that it fits; reserves the files. Throws before anything is changed. */
+  begin(request: SinkRequest): Promise<{ readonly finished: ReadonlySet<number>; readonly locators: readonly SinkLocator[] }>
+  /** Bytes into a reserved file, or all of a new one. */
+  write(file: string, at: number, bytes: Uint8Array): Promise<void>
+  copy(file: string, from: string): Promise<void>
+  /** Notes tasks as complete: they will not be done again. */
+  record(tasks: readonly number[]): void
+  /** Makes the output durable and gives it its final name. */
+  finish(): Promise<void>
+  /** Gives up. What is complete stays for a later run if `keep`, else nothing stays. */
+  abandon(keep: boolean): Promise<void>
+}
+
+/** An output that stays in memory: for evaluating a merge without writing it, and for tests. */
+export interface MemorySink extends Sink {
+  /** By file name, once finished. */
+  readonly files: ReadonlyMap<string, Uint8Array>
+}
+
+export function memorySink(name = 'memory'): MemorySink {
+  const files = new Map<string, Uint8Array>()
+  return {
+    name,
+    files,
+    begin: async ({ files: wanted }) => {
+      const locators = wanted.map(({ name: file, size }) => {
+        const memory = new Uint8Array(size)
+        files.set(file, memory)
+        return { memory }
+      })
+      return { finished: new Set(), locators }
+    },
+    write: async (file, at, bytes) => {
+      const known = files.get(file)
+      if (known) known.set(bytes, at)
+      else files.set(file, bytes.slice())
+    },
+    copy: async () => {}, // companions are for folders: a model in memory is its tensors
+    record: () => {},
+    finish: async () => {},
+    abandon: async () => files.clear(),
+  }
+}

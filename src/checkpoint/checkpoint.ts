@@ -1,0 +1,101 @@
+import { type FolderEntry, listFolder, openFile, readText, workingFolder } from '../bytes/file.ts'
+import type { Locator } from '../bytes/source.ts'
+import { MergeError } from '../errors.ts'
+import type { TensorEntry } from '../formats/format.ts'
+import safetensors from '../formats/safetensors.ts'
+import { parseJsonFile, show } from '../json.ts'
+import { chooseFiles } from './_files.ts'
+import { checkIndex } from './_index.ts'
+import { locate } from './_locate.ts'
+import { collectSidecars, type Sidecar } from './_sidecars.ts'
+import { type Layers, layersOf } from './architecture.ts'
+
+export type { Sidecar } from './_sidecars.ts'
+export type { LayerOf, Layers } from './architecture.ts'
+
+export interface CheckpointFile {
+  readonly name: string
+  readonly locator: Locator
+  readonly size: number
+  readonly version: string
+  /** SHA-256 of the safetensors header (its JSON with padding, without the 8 bytes of length), hex. */
+  readonly headerHash: string
+  readonly metadata: Readonly<Record<string, string>>
+}
+
+export interface CheckpointTensor extends TensorEntry {
+  /** Index into `files`. */
+  readonly file: number
+}
+
+export interface Checkpoint {
+  /** As the user wrote it. */
+  readonly ref: string
+  /** The folder or file, absolute. */
+  readonly path: string
+  /** In the order of their names. */
+  readonly files: readonly CheckpointFile[]
+  /** By name; in file order, then by offset. */
+  readonly tensors: ReadonlyMap<string, CheckpointTensor>
+  /** config.json; null where there is none. May hold NaN and Infinity, which Python writes and JSON.stringify turns into null. */
+  readonly config: Readonly<Record<string, unknown>> | null
+  /** The files beside the weights that a model needs to load, without config.json. */
+  readonly sidecars: readonly Sidecar[]
+  readonly layers: Layers
+  /** `architectures[0]` of config.json, else its `model_type`. */
+  readonly architecture: string | null
+}
+
+export interface OpenOptions {
+  /** Folders in which a relative path is looked up, in this order; by default the working folder. */
+  readonly from?: readonly string[]
+}
+
+/** The checkpoint in a folder or a .safetensors file, from its headers alone. Throws on anything that is not a sound model. */
+export async function open(ref: string, { from = [workingFolder()] }: OpenOptions = {}): Promise<Checkpoint> {
+  const { path, folder, file } = await locate(ref, from)
+  const entries = (await listFolder(folder)) ?? []
+  // Errors name files as the user wrote the path.
+  const prefix = file === null ? `${ref.replace(/[\\/]+$/, '')}/` : ref.slice(0, ref.length - file.length)
+  const { weights, index } = file === null ? await chooseFiles(ref, prefix, entries) : { weights: entries.filter(entry => entry.name === file), index: null }
+  const files: CheckpointFile[] = []
+  const tensors = new Map<string, CheckpointTensor>()
+  for (const weight of weights) await addFile(weight, prefix, files, tensors)
+  if (index) checkIndex(index, tensors, files)
+  const config = await readConfig(entries, prefix)
+  return { ref, path, files, tensors, config, sidecars: await collectSidecars(entries, config, prefix), layers: layersOf(tensors.keys()), architecture: architectureOf(config) }
+}
+
+async function addFile({ name, path }: FolderEntry, prefix: string, files: CheckpointFile[], tensors: Map<string, CheckpointTensor>): Promise<void> {
+  const source = await openFile(path, prefix + name)
+  const table = await safetensors.readTable(source)
+  for (const entry of table.tensors) {
+    const other = tensors.get(entry.name)
+    if (other) {
+      throw new MergeError(`tensor ${show(entry.name)} is in two files: ${files[other.file]?.name} and ${name}`, {
+        where: prefix + name,
+        fix: 'remove files that belong to another model, or download the model again',
+      })
+    }
+    tensors.set(entry.name, { ...entry, file: files.length })
+  }
+  files.push({ name, locator: source.locator, size: source.size, version: source.version, headerHash: await sha256(table.header), metadata: table.metadata })
+}
+
+async function sha256(bytes: Uint8Array): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', new Uint8Array(bytes)) // the copy is never shared memory, which subtle refuses
+  return [...new Uint8Array(digest)].map(byte => byte.toString(16).padStart(2, '0')).join('')
+}
+
+async function readConfig(entries: readonly FolderEntry[], prefix: string): Promise<Checkpoint['config']> {
+  const entry = entries.find(({ name, isFile }) => name === 'config.json' && isFile)
+  if (!entry) return null
+  const name = `${prefix}config.json`
+  return parseJsonFile(name, await readText(entry.path, name), 'correct the file, or take it anew from the model’s source')
+}
+
+function architectureOf(config: Checkpoint['config']): string | null {
+  const listed: unknown = config?.['architectures']
+  const candidates: readonly unknown[] = [Array.isArray(listed) ? listed[0] : null, config?.['model_type']]
+  return candidates.find(name => typeof name === 'string') ?? null
+}

@@ -1,0 +1,93 @@
+import { Worker } from 'node:worker_threads'
+import { MergeError } from '../errors.ts'
+import { createUnitRunner, type Setup, type Unit, type UnitResult } from './units.ts'
+import type { Answer } from './worker.ts'
+
+/** Does units, several at a time. */
+export interface Pool {
+  /** `urgent` goes before what waits. */
+  submit(unit: Unit, urgent?: boolean): Promise<UnitResult>
+  close(): Promise<void>
+}
+
+// Tests run the sources, which only Node 22 could load in a thread: there the thread runs the build of the same sources.
+const WORKER = new URL(import.meta.url.endsWith('.ts') ? '../../dist/execute/worker.js' : './worker.js', import.meta.url)
+
+/** `threads` worker threads, or with 0 this thread itself. */
+export function createPool(setup: Setup, threads: number): Pool {
+  return threads === 0 ? inline(setup) : threaded(setup, threads)
+}
+
+function inline(setup: Setup): Pool {
+  const runner = createUnitRunner(setup)
+  let last: Promise<unknown> = Promise.resolve()
+  return {
+    submit(unit) {
+      const result = last.then(() => runner.run(unit))
+      last = result.catch(() => {})
+      return result
+    },
+    async close() {
+      await last
+      runner.close()
+    },
+  }
+}
+
+interface Waiting {
+  readonly unit: Unit
+  readonly resolve: (result: UnitResult) => void
+  readonly reject: (error: unknown) => void
+}
+
+function threaded(setup: Setup, threads: number): Pool {
+  const queue: Waiting[] = []
+  const idle: Worker[] = []
+  const busy = new Map<Worker, Waiting>()
+  const workers = Array.from({ length: threads }, () => start())
+  let failure: unknown = null
+
+  function start(): Worker {
+    const worker = new Worker(WORKER, { workerData: setup })
+    worker.on('message', (answer: Answer) => {
+      const { resolve, reject } = busy.get(worker)!
+      busy.delete(worker)
+      idle.push(worker)
+      if ('result' in answer) resolve(answer.result)
+      else reject(answer.error.ours ? new Error(answer.error.what) : new MergeError(answer.error.what, answer.error))
+      deal()
+    })
+    worker.on('error', cause => {
+      failure = new MergeError(`a worker thread died: ${cause instanceof Error ? cause.message : String(cause)}`, {
+        fix: 'if memory ran out, lower --memory or --threads; then run the same command with --resume',
+        cause,
+      })
+      for (const waiting of [...busy.values(), ...queue.splice(0)]) waiting.reject(failure)
+    })
+    idle.push(worker)
+    return worker
+  }
+
+  function deal(): void {
+    while (idle.length > 0 && queue.length > 0) {
+      const worker = idle.shift()!
+      const waiting = queue.shift()!
+      busy.set(worker, waiting)
+      worker.postMessage(waiting.unit)
+    }
+  }
+
+  return {
+    submit: (unit, urgent = false) =>
+      new Promise((resolve, reject) => {
+        if (failure) return reject(failure)
+        if (urgent) queue.unshift({ unit, resolve, reject })
+        else queue.push({ unit, resolve, reject })
+        deal()
+      }),
+    async close() {
+      queue.length = 0
+      await Promise.all(workers.map(worker => worker.terminate()))
+    },
+  }
+}

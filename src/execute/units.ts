@@ -1,0 +1,130 @@
+import { openReader } from '../bytes/file.ts'
+import { type FileWriter, openWriter } from '../bytes/folder.ts'
+import type { SinkLocator } from '../bytes/sink.ts'
+import type { Reader } from '../bytes/source.ts'
+import { bytesOf } from '../dtype.ts'
+import type { MemoryPlan } from '../plan/budget.ts'
+import type { InputFile, Task } from '../plan/plan.ts'
+import type { Program } from '../plan/program.ts'
+import { combine, computeScalars, type Partials } from './folds.ts'
+import { createRunner, type Finding, type Ports } from './runner.ts'
+
+/** What a worker is told once. */
+export interface Setup {
+  readonly inputs: readonly Pick<InputFile, 'locator' | 'name' | 'model'>[]
+  readonly outputs: readonly SinkLocator[]
+  readonly programs: readonly Program[]
+  readonly memory: Pick<MemoryPlan, 'perThread' | 'tiling'>
+}
+
+/** A piece of work: whole tensors, or one pass over a range of a large one. */
+export type Unit =
+  | { readonly kind: 'whole'; readonly tasks: readonly { readonly id: number; readonly task: Task }[] }
+  | { readonly kind: 'range'; readonly id: number; readonly task: Task; readonly pass: number; readonly start: number; readonly end: number; readonly scalars: Float64Array }
+
+/** A finding in the user's terms. */
+export interface Nonfinite {
+  readonly tensor: string
+  /** Null: the value arose in the output. */
+  readonly model: string | null
+  readonly index: readonly number[]
+  readonly value: number
+}
+
+export interface UnitResult {
+  readonly finished: readonly number[]
+  readonly partials: Partials
+  readonly read: number
+  readonly written: number
+  /** At most one a tensor and port. */
+  readonly nonfinite: readonly Nonfinite[]
+}
+
+export interface UnitRunner {
+  run(unit: Unit): Promise<UnitResult>
+  close(): void
+}
+
+/** Does units in this thread, with open files and one WebAssembly memory of its own. */
+export function createUnitRunner({ inputs, outputs, programs, memory }: Setup): UnitRunner {
+  const runner = createRunner(memory.perThread, memory.tiling)
+  const readers = new Map<number, Reader>()
+  const writers = new Map<number, FileWriter>()
+  return { run, close }
+
+  async function run(unit: Unit): Promise<UnitResult> {
+    const count = { read: 0, written: 0 }
+    const nonfinite = new Map<string, Nonfinite>()
+    if (unit.kind === 'range') {
+      const { task, pass, start, end, scalars } = unit
+      const job = { program: programs[task.program]!, pass, start, end, scalars, key: task.key, resident: false }
+      const partials = await runner.run(job, portsOf(task, count), f => note(nonfinite, task, f))
+      return { finished: [], partials, ...count, nonfinite: [...nonfinite.values()] }
+    }
+    for (const { task } of unit.tasks) await whole(task, count, nonfinite)
+    return { finished: unit.tasks.map(t => t.id), partials: [], ...count, nonfinite: [...nonfinite.values()] }
+  }
+
+  async function whole(task: Task, count: { read: number; written: number }, nonfinite: Map<string, Nonfinite>): Promise<void> {
+    if (task.size === 0) return
+    const program = programs[task.program]!
+    const scalars = new Float64Array(program.scalars)
+    scalars.set(task.constants)
+    const ranks = new Map<number, number>()
+    const ports = portsOf(task, count)
+    const resident = program.passes.length > 1 && runner.fits(program, task.size)
+    for (const [pass, { folds }] of program.passes.entries()) {
+      computeScalars(program.passes[pass]!, scalars, runner.engine.kernels)
+      const partials = await runner.run({ program, pass, start: 0, end: task.size, scalars, key: task.key, resident }, ports, f => note(nonfinite, task, f))
+      combine(folds, [partials], scalars, ranks)
+    }
+  }
+
+  function portsOf(task: Task, count: { read: number; written: number }): Ports {
+    const program = programs[task.program]!
+    return {
+      read(slot, target, at) {
+        const { file, at: first } = task.sources[slot]!
+        count.read += target.byteLength
+        return readerOf(file).read(target, first + at * bytesOf(program.sources[slot]!))
+      },
+      write(bytes, at) {
+        count.written += bytes.byteLength
+        writerOf(task.output.file).write(bytes, task.output.at + at * bytesOf(program.output))
+      },
+    }
+  }
+
+  function readerOf(file: number): Reader {
+    const known = readers.get(file) ?? openReader(inputs[file]!.locator)
+    readers.set(file, known)
+    return known
+  }
+  function writerOf(file: number): FileWriter {
+    const known = writers.get(file) ?? openWriter(outputs[file]!)
+    writers.set(file, known)
+    return known
+  }
+
+  function close(): void {
+    for (const reader of readers.values()) reader.close()
+    for (const writer of writers.values()) writer.close()
+  }
+}
+
+function note(into: Map<string, Nonfinite>, task: Task, { source, index, value }: Finding): void {
+  const model = source === null ? null : task.sources[source]!.model
+  const key = `${task.name}\n${model}`
+  if (!into.has(key)) into.set(key, { tensor: task.name, model, index: positionIn(task.shape, index), value })
+}
+
+/** A flat index as one index per dimension, row-major. */
+function positionIn(shape: readonly number[], flat: number): number[] {
+  let rest = flat
+  const position: number[] = []
+  for (const length of shape.toReversed()) {
+    position.unshift(rest % length)
+    rest = Math.floor(rest / length)
+  }
+  return position
+}

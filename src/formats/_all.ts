@@ -1,0 +1,5 @@
+// Written by `npm run generate`. Do not edit.
+import type { Format } from './format.ts'
+
+/** Every checkpoint format: the files of this folder. */
+export const FORMATS: Readonly<Record<string, Format>> = {  }

@@ -1,0 +1,103 @@
+import type { FloatDType } from '../dtype.ts'
+import { WASM } from './_wasm.ts'
+
+type Pointer = number
+type VV = (d: Pointer, a: Pointer, b: Pointer, n: number) => void
+type VS = (d: Pointer, a: Pointer, s: number, n: number) => void
+type SV = (d: Pointer, s: number, b: Pointer, n: number) => void
+type V = (d: Pointer, a: Pointer, n: number) => void
+type Convert = (d: Pointer, a: Pointer, n: number) => number
+
+/**
+ * The WebAssembly kernels over one linear memory. Strips are float32, 16-byte aligned, with room for a multiple of 16 elements.
+ * A suffix names the operands: v a strip, s a scalar.
+ */
+export interface Kernels {
+  readonly add_vv: VV
+  readonly add_vs: VS
+  readonly sub_vv: VV
+  readonly sub_vs: VS
+  readonly sub_sv: SV
+  readonly mul_vv: VV
+  readonly mul_vs: VS
+  readonly div_vv: VV
+  readonly div_vs: VS
+  readonly div_sv: SV
+  readonly max_vv: VV
+  readonly max_vs: VS
+  readonly min_vv: VV
+  readonly min_vs: VS
+  readonly ge_vv: VV
+  readonly ge_vs: VS
+  readonly ge_sv: SV
+  readonly gt_vv: VV
+  readonly gt_vs: VS
+  readonly gt_sv: SV
+  readonly eq_vv: VV
+  readonly eq_vs: VS
+  readonly where_vv: (d: Pointer, c: Pointer, a: Pointer, b: Pointer, n: number) => void
+  readonly where_vs: (d: Pointer, c: Pointer, a: Pointer, s: number, n: number) => void
+  readonly where_sv: (d: Pointer, c: Pointer, s: number, b: Pointer, n: number) => void
+  readonly where_ss: (d: Pointer, c: Pointer, s: number, r: number, n: number) => void
+  readonly addmul_vvs: (d: Pointer, a: Pointer, b: Pointer, s: number, n: number) => void
+  readonly abs_v: V
+  readonly sign_v: V
+  readonly sqrt_v: V
+  readonly sin_v: V
+  readonly acos_v: V
+  /** Scalar functions in f64, the same bits on every machine (musl's, compiled in). */
+  readonly sin: (x: number) => number
+  readonly acos: (x: number) => number
+  readonly sum_add: (state: Pointer, a: Pointer, n: number) => void
+  readonly sum_take: (state: Pointer) => number
+  readonly count_high: (counters: Pointer, a: Pointer, n: number) => void
+  readonly count_low: (counters: Pointer, prefix: number, a: Pointer, n: number) => void
+  readonly random: (d: Pointer, n: number, group: number, label: number, key0: number, key1: number, rounds: number) => void
+  readonly philox: (at: Pointer, rounds: number) => void
+  readonly check_f32: (a: Pointer, n: number) => number
+  readonly prepare: () => void
+  readonly heap: () => Pointer
+}
+
+export interface Engine {
+  readonly kernels: Kernels
+  readonly memory: WebAssembly.Memory
+  /** First free byte, a multiple of 64. */
+  readonly heap: Pointer
+  readonly load: Readonly<Record<FloatDType, Convert>>
+  readonly store: Readonly<Record<FloatDType, Convert>>
+}
+
+/** Bits of |x| in f32 from which on a value is infinite or NaN: what `load` gives back is compared with it. */
+export const NONFINITE_F32 = 0x7f800000
+
+/** The same for what `store` gives back, in the format stored; F8_E4M3 has no infinity, and one NaN. */
+export const NONFINITE_STORED: Readonly<Record<FloatDType, number>> = { F64: NONFINITE_F32, F32: NONFINITE_F32, BF16: 0x7f80, F16: 0x7c00, F8_E4M3: 0x7f, F8_E5M2: 0x7c }
+
+/** Rounds of the random generator, Philox4x32. */
+export const PHILOX_ROUNDS = 7
+
+const PAGE = 65_536 // bytes of a WebAssembly page
+let compiled: WebAssembly.Module | null = null // compiled once a thread: 16 KB, and every engine of the thread shares it
+
+/** Kernels over a fresh memory with at least `bytes` free beyond the kernels' own. Throws RangeError when the machine has not that much. */
+export function createEngine(bytes: number): Engine {
+  compiled ??= new WebAssembly.Module(decodeBase64(WASM))
+  const memory = new WebAssembly.Memory({ initial: Math.ceil((bytes + 2 * PAGE) / PAGE) })
+  // The exports of ./assembly, whose signatures are the ones above: test/kernels.test.ts calls each of them.
+  const exports = new WebAssembly.Instance(compiled, { env: { memory } }).exports as unknown as Kernels & Record<string, Convert>
+  exports.prepare()
+  const convert = (way: 'load' | 'store'): Record<FloatDType, Convert> => ({
+    F64: exports[`${way}_f64`]!,
+    F32: exports[`${way}_f32`]!,
+    F16: exports[`${way}_f16`]!,
+    BF16: exports[`${way}_bf16`]!,
+    F8_E4M3: exports[`${way}_f8_e4m3`]!,
+    F8_E5M2: exports[`${way}_f8_e5m2`]!,
+  })
+  return { kernels: exports, memory, heap: Math.ceil(exports.heap() / 64) * 64, load: convert('load'), store: convert('store') }
+}
+
+function decodeBase64(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(text), c => c.charCodeAt(0))
+}

@@ -1,0 +1,20 @@
+// Written by `npm run generate`. Do not edit.
+import dare_linear from './dare_linear.ts'
+import dare_ties from './dare_ties.ts'
+import linear from './linear.ts'
+import type { AnyMethod } from './method.ts'
+import passthrough from './passthrough.ts'
+import slerp from './slerp.ts'
+import task_arithmetic from './task_arithmetic.ts'
+import ties from './ties.ts'
+
+/** Every merge method by its recipe name: the files of this folder. */
+export const METHODS: Readonly<Record<string, AnyMethod>> = {
+  dare_linear,
+  dare_ties,
+  linear,
+  passthrough,
+  slerp,
+  task_arithmetic,
+  ties,
+}

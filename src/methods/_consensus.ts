@@ -1,0 +1,31 @@
+import { sum, type Tensor, where } from '../algebra/tensor.ts'
+
+/** A task vector after sparsification, with the weight of its model. */
+export interface Weighted {
+  readonly delta: Tensor
+  readonly weight: number
+}
+
+interface Combination {
+  /** Keep only entries whose sign agrees with the sign of the weighted sum (TIES, step 2). */
+  readonly consensus: boolean
+  /** Divide by the weight that took part in each entry. */
+  readonly normalize: boolean
+}
+
+const NEARLY_ZERO = 1e-8 // a divisor smaller than this counts as 1, as in mergekit
+
+/** Σ wᵢδᵢ, by sign consensus or plainly, normalised or not. Yadav et al. 2023, §3, https://arxiv.org/abs/2306.01708 */
+export function combine(vectors: readonly Weighted[], { consensus, normalize }: Combination): Tensor {
+  const weighted = vectors.map(v => v.delta.mul(v.weight))
+  if (!consensus) {
+    const total = vectors.reduce((t, v) => t + v.weight, 0)
+    return normalize && Math.abs(total) >= NEARLY_ZERO ? sum(weighted).div(total) : sum(weighted)
+  }
+  const elected = where(sum(weighted).ge(0), 1, -1)
+  const agrees = weighted.map(d => d.sign().eq(elected)) // a zero has sign 0 and never votes
+  const mixed = sum(weighted.map((d, i) => where(agrees[i]!, d, 0)))
+  if (!normalize) return mixed
+  const voted = sum(agrees.map((a, i) => a.mul(vectors[i]!.weight)))
+  return mixed.div(where(voted.eq(0), 1, voted))
+}

@@ -1,0 +1,34 @@
+import { sizeOf } from '../dtype.ts'
+import { Tensor, where } from '../algebra/tensor.ts'
+
+/** How much of ‖δ‖₁ is given back after entries were dropped: nothing, all of it (mergekit), or 1/density (the DARE paper). */
+export type Rescale = boolean | 'paper'
+
+const NEARLY_ZERO = 1e-7 // norms below this are not divided by, as in mergekit
+
+/**
+ * Keeps the ⌊density·n⌋ largest entries in magnitude, at least one. Entries that tie with the smallest one kept are kept too.
+ * Per tensor, as mergekit; the TIES paper trims per model.
+ */
+export function keepLargest(delta: Tensor, density: number, rescale: Rescale): Tensor {
+  const size = sizeOf(delta.shape)
+  if (density >= 1 || size === 0) return delta
+  const kept = Math.max(1, Math.floor(density * size))
+  const magnitude = delta.abs()
+  return restore(delta, where(magnitude.ge(magnitude.largest(kept)), delta, 0), density, rescale)
+}
+
+/** Keeps each entry with probability `density`. */
+export function keepRandomly(delta: Tensor, density: number, uniform: Tensor, rescale: Rescale): Tensor {
+  return density >= 1 ? delta : restore(delta, where(uniform.lt(density), delta, 0), density, rescale)
+}
+
+/** Multiplies what was kept so that it weighs as much as before. */
+function restore(delta: Tensor, kept: Tensor, density: number, rescale: Rescale): Tensor {
+  if (rescale === 'paper') return kept.div(density)
+  if (!rescale) return kept
+  const before = delta.abs().sum()
+  const after = kept.abs().sum()
+  const usable = before.ge(NEARLY_ZERO).mul(after.ge(NEARLY_ZERO))
+  return kept.mul(where(usable, before.div(where(usable, after, 1)), Tensor.constant(1)))
+}

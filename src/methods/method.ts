@@ -1,0 +1,108 @@
+import type { Shape, Tensor } from '../algebra/tensor.ts'
+
+interface Spec {
+  /** One line for the docs. */
+  readonly doc: string
+}
+interface Range {
+  /** The value must lie in [min, max]; outside is an error. */
+  readonly min?: number
+  readonly max?: number
+  /** Set when `min` itself is refused. */
+  readonly exclusiveMin?: boolean
+  /** Outside [low, high] the plan prints a note. */
+  readonly usual?: readonly [number, number]
+  /** Printed in the plan when nobody set the parameter, because the default does less than people expect. */
+  readonly unsetNote?: string
+}
+export interface PerModel extends Spec, Range {
+  readonly scope: 'model'
+  readonly default?: number
+  /** The value when an expression leaves the parameter out, where one writes the factor in front: `ties(0.5*(a - base), …)`. */
+  readonly inExpression?: number
+}
+export interface Merge extends Spec, Range {
+  readonly scope: 'merge'
+  /** Null: not set, and the method does without. */
+  readonly default?: number | null
+}
+export interface Flag extends Spec {
+  readonly scope: 'flag'
+  readonly default: boolean
+}
+export interface Choice extends Spec {
+  readonly scope: 'choice'
+  readonly values: readonly (string | boolean)[]
+  readonly default: string | boolean
+}
+export type Param = PerModel | Merge | Flag | Choice
+export type Params = Readonly<Record<string, Param>>
+
+type ValueOf<P extends Param> = P extends Flag ? boolean : P extends Choice ? string | boolean : P extends { default: null } ? number | null : number
+/** Merge-wide parameters as `merge` receives them: gradients and name filters already resolved for this tensor. */
+export type Values<P extends Params> = { readonly [K in keyof P as P[K] extends PerModel ? never : K]: ValueOf<P[K]> }
+/** One merged model: its tensor θᵢ, its task vector τᵢ = θᵢ − θ₀, and its own parameters. */
+export type Model<P extends Params> = { readonly index: number; readonly tensor: Tensor; readonly delta: Tensor } & {
+  readonly [K in keyof P as P[K] extends PerModel ? K : never]: number
+}
+
+/** One number per merged model. Without a default the recipe must set it. */
+export const perModel = <const R extends Omit<PerModel, 'doc' | 'scope'>>(doc: string, rest: R = {} as R): PerModel & R => ({ scope: 'model', doc, ...rest })
+/** One number for the whole merge. */
+export const scalar = <const R extends Omit<Merge, 'doc' | 'scope'>>(doc: string, rest: R = {} as R): Merge & R => ({ scope: 'merge', doc, ...rest })
+export const flag = (doc: string, fallback: boolean): Flag => ({ scope: 'flag', doc, default: fallback })
+export const choice = (doc: string, values: readonly (string | boolean)[], fallback: string | boolean): Choice => ({ scope: 'choice', doc, values, default: fallback })
+
+/** What a method sees of one output tensor. Every tensor is float32, unread, and of shape `shape` (a base of task vectors is the scalar 0). */
+export interface Inputs<P extends Params> {
+  readonly name: string
+  readonly shape: Shape
+  /** θ₀; the scalar 0 where the method takes no base or merges task vectors. */
+  readonly base: Tensor
+  /** θ₁ … θₙ in recipe order, the base left out unless it takes part as a model. */
+  readonly models: readonly Model<P>[]
+  /** Uniform [0, 1): a pure function of recipe seed, tensor name, label and element index. */
+  random(label: string | number): Tensor
+}
+
+/**
+ * What becomes of the recipe's base model.
+ * `required`/`optional`: it is θ₀, and not one of the models. `first`: it is the first of the models.
+ * `unused`: there is no θ₀; a base named in the recipe is a model like the others.
+ */
+export type BaseRole = 'required' | 'optional' | 'first' | 'unused'
+
+export interface Method<P extends Params = Params> {
+  /** One line for `merganser methods`, the docs and the studio. */
+  readonly summary: string
+  readonly paper: string | null
+  /** Authors, year, and what the docs should say besides: when to use it, when not. */
+  readonly about: string
+  readonly base: BaseRole
+  /** How many models, the base not counted (but counted where it is `first`). */
+  readonly models?: { readonly min?: number; readonly max?: number }
+  readonly params: P
+  /** Parameters that other tools' recipes set and that change nothing here. */
+  readonly ignored?: readonly string[]
+  /** Which laws of test/laws.test.ts hold; a law that cannot hold names the reason. */
+  readonly laws: {
+    /** Merging copies of the base gives the base. */
+    readonly copies: true | string
+    /** One expert at weight 1 gives that expert. */
+    readonly single: true | string
+  }
+  /** Pure and cheap: writes down the expression for one output tensor, reads no bytes. */
+  merge(inputs: Inputs<P>, params: Values<P>): Tensor
+}
+
+/** A method with its parameter names forgotten: what the registry and the planner hold. */
+export interface AnyMethod extends Omit<Method, 'merge'> {
+  merge(inputs: AnyInputs, params: Readonly<Record<string, number | boolean | string | null>>): Tensor
+}
+export type AnyModel = { readonly index: number; readonly tensor: Tensor; readonly delta: Tensor } & Readonly<Record<string, number | Tensor>>
+export interface AnyInputs extends Omit<Inputs<Params>, 'models'> {
+  readonly models: readonly AnyModel[]
+}
+
+/** Types `merge` from `params`, then forgets the names. The plan checks every value against `params` before it calls `merge`. */
+export const defineMethod = <const P extends Params>(method: Method<P>): AnyMethod => method as unknown as AnyMethod // names and kinds are checked in recipe/check.ts

@@ -1,0 +1,70 @@
+import type { Checkpoint } from '../checkpoint/checkpoint.ts'
+import { MergeError } from '../errors.ts'
+import { torchName } from '../dtype.ts'
+import type { Expression, Recipe } from '../recipe/recipe.ts'
+import type { Lowered } from './lower.ts'
+
+/** A file of the output beside its tensors: copied from an input, or written out. */
+export type Companion = { readonly name: string; readonly size: number } & ({ readonly path: string } | { readonly text: string })
+
+/** The model that config, dtypes and tensor order follow: the recipe's choice, else the base, else the first model. */
+export function chooseDonor(recipe: Recipe): string {
+  return recipe.output.configFrom ?? leading(recipe.merge) ?? Object.keys(recipe.models)[0]!
+}
+
+function leading(e: Expression): string | null {
+  switch (e.kind) {
+    case 'model':
+      return e.model
+    case 'number':
+      return null
+    case 'negate':
+      return leading(e.of)
+    case 'binary':
+      return leading(e.left) ?? leading(e.right)
+    case 'call':
+      return (e.base && leading(e.base)) ?? e.arguments.map(a => leading(a.expression)).find(m => m !== null) ?? null
+    default:
+      e satisfies never
+      return null
+  }
+}
+
+/** Config, tokenizer, custom code and index of the output, and what the user should know about them. */
+export function companionsOf(
+  recipe: Recipe,
+  checkpoints: ReadonlyMap<string, Checkpoint>,
+  donor: string,
+  lowered: ReadonlyMap<string, Lowered>,
+  index: string | null,
+): { files: Companion[]; notes: string[] } {
+  const files: Companion[] = []
+  const notes: string[] = []
+  const tokenizerDonor = recipe.output.tokenizerFrom ?? donor
+  const config = checkpoints.get(donor)!.config
+  if (config) {
+    const { changed, note } = adapt(config, recipe, checkpoints.get(donor)!, lowered)
+    if (note) notes.push(note)
+    files.push(written('config.json', `${JSON.stringify(changed, null, 2)}\n`))
+  }
+  for (const sidecar of checkpoints.get(donor)!.sidecars) if (sidecar.role !== 'tokenizer') files.push(sidecar)
+  for (const sidecar of checkpoints.get(tokenizerDonor)!.sidecars) if (sidecar.role === 'tokenizer') files.push(sidecar)
+  if (recipe.output.tokenizerFrom && !files.some(f => f.name.startsWith('tokenizer'))) {
+    throw new MergeError(`${recipe.output.tokenizerFrom} has no tokenizer files`, { where: `${recipe.source.name}: output.tokenizer_from`, fix: 'name a model that has a tokenizer.json or tokenizer.model' })
+  }
+  if (index) files.push(written('model.safetensors.index.json', index))
+  return { files: files.map(({ name, size, ...rest }) => ('text' in rest ? { name, size, text: rest.text as string } : { name, size, path: (rest as { path: string }).path })), notes }
+}
+
+const written = (name: string, text: string): Companion => ({ name, text, size: new TextEncoder().encode(text).length })
+
+/** config.json with the dtype and vocabulary that the tensors really have. */
+function adapt(config: Readonly<Record<string, unknown>>, recipe: Recipe, donor: Checkpoint, lowered: ReadonlyMap<string, Lowered>): { changed: Record<string, unknown>; note: string | null } {
+  const changed: Record<string, unknown> = { ...config }
+  if (recipe.output.dtype) changed['dtype' in config ? 'dtype' : 'torch_dtype'] = torchName(recipe.output.dtype)
+  const was = config['vocab_size']
+  const rows = [...lowered].find(([name, { shape }]) => shape.length === 2 && donor.tensors.get(name)?.shape[0] === was && shape[0] !== was)?.[1].shape[0]
+  if (rows === undefined) return { changed, note: null }
+  changed['vocab_size'] = rows
+  return { changed, note: `the vocabularies differ: embeddings keep the first ${rows} rows, and config.json's vocab_size goes from ${was} to ${rows}` }
+}

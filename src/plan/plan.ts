@@ -1,0 +1,202 @@
+import type { Tensor } from '../algebra/tensor.ts'
+import type { Locator } from '../bytes/source.ts'
+import type { Checkpoint } from '../checkpoint/checkpoint.ts'
+import { bytesOf, type DType, type FloatDType, isFloat, sizeOf } from '../dtype.ts'
+import { assert, MergeError } from '../errors.ts'
+import type { Recipe } from '../recipe/recipe.ts'
+import { DEFAULT_MEMORY, type MemoryPlan, planMemory } from './budget.ts'
+import { checkCompatible } from './compatible.ts'
+import { chooseDonor, type Companion, companionsOf } from './companions.ts'
+import { indexOf, layOut, type OutputFile } from './layout.ts'
+import { createLowering, type Lowered } from './lower.ts'
+import { notesOf } from './notes.ts'
+import { type Compiled, compile, compileCopy } from './passes.ts'
+import type { Program } from './program.ts'
+import { provenance } from './provenance.ts'
+import { randomKey } from './random.ts'
+import type { Tiling } from './tiling.ts'
+
+/** A file to read. */
+export interface InputFile {
+  readonly name: string
+  readonly model: string
+  /** The model's folder, or its one file: nothing may be written there. */
+  readonly modelPath: string
+  readonly locator: Locator
+  readonly size: number
+  readonly version: string
+  readonly headerHash: string
+}
+
+/** One output tensor: a program, and what fills its slots. */
+export interface Task {
+  readonly name: string
+  readonly shape: readonly number[]
+  /** Elements. */
+  readonly size: number
+  readonly program: number
+  /** Per source slot: index into `inputs`, first byte, and the model it belongs to. */
+  readonly sources: readonly { readonly file: number; readonly at: number; readonly model: string }[]
+  readonly constants: readonly number[]
+  readonly key: readonly [number, number]
+  /** Index into `outputs`, and first byte. */
+  readonly output: { readonly file: number; readonly at: number }
+}
+
+/** Everything a merge will do, decided before a tensor byte is read. Plain data. */
+export interface Plan {
+  readonly recipe: Recipe
+  readonly inputs: readonly InputFile[]
+  readonly programs: readonly Program[]
+  readonly tasks: readonly Task[]
+  readonly outputs: readonly OutputFile[]
+  /** Files beside the tensors: config, tokenizer, index. */
+  readonly companions: readonly Companion[]
+  readonly memory: MemoryPlan
+  readonly totals: {
+    /** Bytes of input tensors, counted once for every time they are read. */
+    readonly read: number
+    readonly written: number
+    /** Most passes that any tensor takes. */
+    readonly passes: number
+    /** Bytes needed on the output's disk. */
+    readonly disk: number
+    readonly dropped: number
+  }
+  /** The model whose config, tensor order and dtypes the output follows. */
+  readonly donor: string
+  readonly notes: readonly string[]
+}
+
+export interface PlanOptions {
+  /** Bytes of engine memory over all threads; Node itself takes about 100 MB more. Default 256 MiB. */
+  readonly memory?: number | undefined
+  /** Worker threads. Default: one per processor. */
+  readonly threads?: number | undefined
+  /** Fixes how the engine cuts tensors: for tests of the law that it changes no byte. */
+  readonly tiling?: Tiling | undefined
+}
+
+const DEFAULT_THREADS = 2 // where the platform does not tell its processors
+const MAX_THREADS = 64 // memory bandwidth is spent long before
+
+/**
+ * Lowers a recipe over opened checkpoints to everything the merge will do: formulas, passes, layout, memory, disk.
+ * Reads nothing. Throws MergeError for whatever would fail later: a missing tensor, shapes that differ, a budget too small.
+ *
+ * @example
+ * const recipe = parse('base + 0.5*(code - base)', { models: { base: 'zoo/text/base', code: 'zoo/text/code' } })
+ * const { tasks, totals } = plan(recipe, await openModels(recipe))
+ * console.log(tasks.length, totals.written)
+ */
+export function plan(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint>, options: PlanOptions = {}): Plan {
+  for (const model of Object.keys(recipe.models)) assert(checkpoints.has(model), `${model} was opened before planning`)
+  const donor = chooseDonor(recipe)
+  checkCompatible(recipe, checkpoints)
+  const lowering = createLowering(recipe, checkpoints, donor)
+  const names = namesOf(checkpoints, donor)
+  const lowered = new Map<string, Lowered>()
+  for (const name of names) {
+    const formula = lowering.lower(name)
+    if (formula) lowered.set(name, formula)
+  }
+  if (lowered.size === 0) throw new MergeError('the merge has no tensors', { where: recipe.source.name, fix: 'leave at least one tensor undropped' })
+
+  const inputs = inputFiles(checkpoints)
+  const placeable = [...lowered].map(([name, { shape }]) => ({ name, shape, dtype: outputDType(name, lowered.get(name)!) }))
+  const outputs = layOut(placeable, provenance(recipe, checkpoints, donor), recipe.output.shardSize)
+  const { tasks, programs } = compileAll()
+  const memory = planMemory({
+    memory: options.memory ?? DEFAULT_MEMORY,
+    threads: Math.min(MAX_THREADS, options.threads ?? (globalThis.navigator?.hardwareConcurrency as number | undefined) ?? DEFAULT_THREADS),
+    tiling: options.tiling,
+    largest: largestUse(programs, tasks),
+  })
+  const companions = companionsOf(recipe, checkpoints, donor, lowered, indexOf(outputs))
+  const written = outputs.reduce((sum, file) => sum + file.size, 0)
+  return {
+    recipe,
+    inputs: inputs.files,
+    programs,
+    tasks,
+    outputs,
+    companions: companions.files,
+    memory,
+    totals: {
+      read: tasks.reduce((sum, task) => sum + bytesRead(task, programs[task.program]!), 0),
+      written,
+      passes: programs.reduce((most, p) => Math.max(most, p.passes.length), 1),
+      disk: written + companions.files.reduce((sum, c) => sum + c.size, 0),
+      dropped: names.length - lowered.size,
+    },
+    donor,
+    notes: [...recipe.notes.map(n => n.text), ...companions.notes, ...notesOf(recipe, checkpoints, donor, lowering, names)],
+  }
+
+  function compileAll(): { tasks: Task[]; programs: Program[] } {
+    const byKey = new Map<string, number>()
+    const compiled = new Map<string, Compiled & { index: number }>()
+    const programs: Program[] = []
+    const tasks = outputs.flatMap((file, f) =>
+      file.tensors.map(({ name, dtype, shape, at }): Task => {
+        const { root, inputs: models, copyOf } = lowered.get(name)!
+        const dtypes = models.map(m => checkpoints.get(m)!.tensors.get(name)!.dtype)
+        const isCopy = copyOf !== null && dtypes[root.arg as number] === dtype
+        const used = isCopy ? [copyOf] : models
+        const identity = isCopy ? `copy ${dtype}` : `${root.id} ${dtypes} ${dtype}`
+        let known = compiled.get(identity)
+        if (!known) {
+          const fresh = isCopy ? compileCopy(dtype) : compile(root as Tensor, dtypes as FloatDType[], dtype as FloatDType)
+          const index = byKey.get(fresh.key) ?? programs.push(fresh.program) - 1
+          byKey.set(fresh.key, index)
+          known = { ...fresh, index }
+          compiled.set(identity, known)
+        }
+        const sources = used.map(model => {
+          const tensor = checkpoints.get(model)!.tensors.get(name)!
+          return { file: inputs.first.get(model)! + tensor.file, at: tensor.start, model }
+        })
+        return { name, shape, size: sizeOf(shape), program: known.index, sources, constants: known.constants, key: randomKey(recipe.seed, name), output: { file: f, at } }
+      }),
+    )
+    return { tasks, programs }
+  }
+
+  function outputDType(name: string, { inputs: models, copyOf }: Lowered): DType {
+    const own = (model: string): DType => checkpoints.get(model)!.tensors.get(name)!.dtype
+    const dtype = own(copyOf ?? (models.includes(donor) ? donor : models[0]!))
+    return isFloat(dtype) ? (recipe.output.dtype ?? dtype) : dtype
+  }
+}
+
+/** Every tensor of the models, in the donor's order, then those that only others have. */
+function namesOf(checkpoints: ReadonlyMap<string, Checkpoint>, donor: string): string[] {
+  const names = new Set(checkpoints.get(donor)!.tensors.keys())
+  for (const checkpoint of checkpoints.values()) for (const name of checkpoint.tensors.keys()) names.add(name)
+  return [...names]
+}
+
+function inputFiles(checkpoints: ReadonlyMap<string, Checkpoint>): { files: InputFile[]; first: ReadonlyMap<string, number> } {
+  const files: InputFile[] = []
+  const first = new Map<string, number>()
+  for (const [model, checkpoint] of checkpoints) {
+    first.set(model, files.length)
+    for (const { name, locator, size, version, headerHash } of checkpoint.files) files.push({ name, model, modelPath: checkpoint.path, locator, size, version, headerHash })
+  }
+  return { files, first }
+}
+
+function largestUse(programs: readonly Program[], tasks: readonly Task[]): Map<Program, number> {
+  const largest = new Map(programs.map(p => [p, 0]))
+  for (const task of tasks) {
+    const program = programs[task.program]!
+    if (task.size > largest.get(program)!) largest.set(program, task.size)
+  }
+  return largest
+}
+
+/** Bytes read for a task if every pass reads what it loads anew. */
+function bytesRead(task: Task, program: Program): number {
+  if (program.copy) return task.size * bytesOf(program.output)
+  return program.passes.reduce((sum, pass) => sum + pass.strips.reduce((s, op) => s + (op.kind === 'load' ? task.size * bytesOf(program.sources[op.source]!) : 0), 0), 0)
+}

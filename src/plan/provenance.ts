@@ -1,0 +1,23 @@
+import type { Checkpoint } from '../checkpoint/checkpoint.ts'
+import type { Recipe } from '../recipe/recipe.ts'
+
+/**
+ * The output's metadata: the donor's, the recipe as text, and for every input file the SHA-256 of its header.
+ * Nothing in it depends on the machine or the day, so that the same merge gives the same bytes.
+ */
+export function provenance(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint>, donor: string): Record<string, string> {
+  const inputs = Object.fromEntries(
+    [...checkpoints].map(([model, { ref, files }]) => [model, { path: ref, headers: Object.fromEntries(files.map(f => [f.name, `sha256:${f.headerHash}`])) }]),
+  )
+  const inherited = checkpoints.get(donor)!.files[0]?.metadata ?? {}
+  return { format: 'pt', ...inherited, 'merganser.recipe': recipeText(recipe), 'merganser.inputs': JSON.stringify(inputs) } // loaders of safetensors want to see a format
+}
+
+/** A recipe that can be run again: the text as written, or for a bare expression the YAML that says the same. */
+export function recipeText(recipe: Recipe): string {
+  if (recipe.form !== 'expression') return recipe.source.text
+  const quoted = (text: string): string => JSON.stringify(text)
+  const models = Object.entries(recipe.models).map(([name, { path }]) => `  ${quoted(name)}: ${quoted(path)}`)
+  const output = recipe.output.dtype ? [`output: { dtype: ${recipe.output.dtype.toLowerCase()} }`] : []
+  return ['models:', ...models, `merge: ${quoted(recipe.source.text)}`, ...output, `seed: ${recipe.seed}`, ''].join('\n')
+}
