@@ -23,7 +23,14 @@ function registries() {
     imports.sort((a, b) => (a.path < b.path ? -1 : 1))
     const entries = `{\n${names.map(n => `  ${n},\n`).join('')}}`
     const short = `{ ${names.join(', ')} }` // what the formatter makes of a short list
-    const text = [HEADER, ...imports.map(i => i.line), '', `/** ${doc} */`, `export const ${exported}: Readonly<Record<string, ${type}>> = ${names.length < 3 ? short : entries}`, ''].join('\n')
+    const text = [
+      HEADER,
+      ...imports.map(i => i.line),
+      '',
+      `/** ${doc} */`,
+      `export const ${exported}: Readonly<Record<string, ${type}>> = ${names.length < 3 ? short : entries}`,
+      '',
+    ].join('\n')
     return { path: `src/${folder}/_all.ts`, text }
   })
 }

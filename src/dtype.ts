@@ -41,7 +41,10 @@ export const bytesOf = (dtype: DType): number => DTYPES[dtype].bytes
 
 /** The dtype called `name` in any common spelling (`bf16`, `bfloat16`, `torch.bfloat16`), or null. */
 export function dtypeNamed(name: string): DType | null {
-  const plain = name.trim().toLowerCase().replace(/^torch\./, '')
+  const plain = name
+    .trim()
+    .toLowerCase()
+    .replace(/^torch\./, '')
   for (const [dtype, { aliases }] of Object.entries(DTYPES) as [DType, DTypeInfo][]) {
     if (dtype.toLowerCase() === plain || aliases.includes(plain)) return dtype
   }

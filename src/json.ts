@@ -1,7 +1,7 @@
 import { MergeError } from './errors.ts'
 
-/** Called with the reason and its character position in the text; throws. */
-export type JsonFault = (reason: string, at: number) => never
+/** Called with the reason, its character position in the text, and the keys of the objects around it; throws. */
+export type JsonFault = (reason: string, at: number, keys: readonly string[]) => never
 
 export interface JsonRules {
   /** Containers within containers; deeper text is refused before it can exhaust the stack. */
@@ -16,13 +16,18 @@ const MAX_DEPTH = 100 // configurations nest less than ten deep; recursion stays
  * The value of JSON text, strictly read. Objects have no prototype, so any key is harmless. Unlike JSON.parse it refuses a key that appears
  * twice in one object (JSON.parse keeps the last without a word), bounds the nesting, and words its errors the same in every engine.
  */
-export function parseJson(text: string, fault: JsonFault, { maxDepth = MAX_DEPTH, pythonNumbers = false }: JsonRules = {}): unknown {
+export function parseJson(text: string, onFault: JsonFault, { maxDepth = MAX_DEPTH, pythonNumbers = false }: JsonRules = {}): unknown {
   const number = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
+  const keys: string[] = []
   let at = 0
   const result = value(1)
   next()
   if (at < text.length) unexpected('the end')
   return result
+
+  function fault(reason: string, position: number): never {
+    return onFault(reason, position, keys)
+  }
 
   /** Skips white space; the code of the next character, NaN at the end. */
   function next(): number {
@@ -71,7 +76,9 @@ export function parseJson(text: string, fault: JsonFault, { maxDepth = MAX_DEPTH
       if (key in members) fault(`the key ${show(key)} appears twice`, start)
       if (next() !== COLON) unexpected('":"')
       at++
+      keys.push(key)
       members[key] = value(depth + 1)
+      keys.pop()
       const code = next()
       if (code !== COMMA && code !== CLOSE_BRACE) unexpected('"," or "}"')
       at++
@@ -164,6 +171,9 @@ const MAX_SHOWN = 100 // characters of a hostile name or value that an error mes
 
 /** A value from a file as an error message may repeat it: quoted, short, without characters that drive a terminal. */
 export function show(value: unknown): string {
-  const escaped = (JSON.stringify(value) ?? String(value)).replace(/[\p{Cc}\p{Cf}]/gu, c => `\\u{${c.codePointAt(0)?.toString(16)}}`)
+  const escaped = (JSON.stringify(value, (_, inner) => (Object.is(inner, -0) ? '-0' : inner)) ?? String(value)).replace(
+    /[\p{Cc}\p{Cf}]/gu,
+    c => `\\u{${c.codePointAt(0)?.toString(16)}}`,
+  )
   return escaped.length <= MAX_SHOWN ? escaped : `${escaped.slice(0, MAX_SHOWN)}…`
 }

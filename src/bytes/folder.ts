@@ -74,7 +74,9 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
     if (!force) throw new MergeError(`the output folder ${path} exists and is not empty`, { fix: 'choose another name, or replace the model in it with --force' })
     const foreign = entries.find(e => e.isDirectory() && !/^\d+_[A-Z]/.test(e.name)) // sentence-transformers' 1_Pooling belongs to a model
     if (foreign || !entries.some(e => e.name.endsWith('.safetensors'))) {
-      throw new MergeError(`the output folder ${path} holds more than a model${foreign ? ` (the folder ${foreign.name})` : ''}, and --force would delete it`, { fix: 'choose another name, or empty the folder yourself' })
+      throw new MergeError(`the output folder ${path} holds more than a model${foreign ? ` (the folder ${foreign.name})` : ''}, and --force would delete it`, {
+        fix: 'choose another name, or empty the folder yourself',
+      })
     }
   }
 
@@ -128,7 +130,9 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
     const { bavail, bsize } = await statfs(dirname(final))
     const free = bavail * bsize
     if (free < bytes) {
-      throw new MergeError(`the output needs ${size(bytes)}, but the disk of ${path} has ${size(free)} free`, { fix: 'free space, write to another disk, or choose a smaller dtype (`output: { dtype: bf16 }`)' })
+      throw new MergeError(`the output needs ${size(bytes)}, but the disk of ${path} has ${size(free)} free`, {
+        fix: 'free space, write to another disk, or choose a smaller dtype (`output: { dtype: bf16 }`)',
+      })
     }
   }
 

@@ -40,7 +40,9 @@ function checkShards(ref: string, files: readonly FolderEntry[]): void {
   const [stem, , total] = SHARD.exec(files[0]?.name ?? '')?.slice(1) ?? []
   const others = files.filter(({ name }) => SHARD.exec(name)?.[1] !== stem || SHARD.exec(name)?.[3] !== total)
   if (stem === undefined || total === undefined || others.length > 0) {
-    throw new MergeError(`${ref} holds several safetensors files that are not shards of one model: ${some(files.map(({ name }) => name))}`, { fix: 'give the path of one file, or remove the others' })
+    throw new MergeError(`${ref} holds several safetensors files that are not shards of one model: ${some(files.map(({ name }) => name))}`, {
+      fix: 'give the path of one file, or remove the others',
+    })
   }
   const present = new Set(files.map(({ name }) => name))
   const count = Number(total)
@@ -53,7 +55,10 @@ function checkShards(ref: string, files: readonly FolderEntry[]): void {
 }
 
 const missingShards = (where: string, missing: readonly string[], total: number, count = missing.length): MergeError =>
-  new MergeError(`${count} of ${total} shards ${count === 1 ? 'is' : 'are'} missing: ${some(missing, count)}`, { where, fix: 'the download is probably incomplete: fetch the missing files' })
+  new MergeError(`${count} of ${total} shards ${count === 1 ? 'is' : 'are'} missing: ${some(missing, count)}`, {
+    where,
+    fix: 'the download is probably incomplete: fetch the missing files',
+  })
 
 const MAX_LISTED = 5 // names in one message
 
@@ -82,7 +87,8 @@ async function nothingToRead(ref: string, prefix: string, entries: readonly Fold
   const formats = OTHER_FORMATS.filter(([ending]) => names.some(name => ending.test(name))).map(([, name]) => name)
   const what = `no .safetensors file in ${ref}, which holds ${formats.length > 0 ? `${formats.join(' and ')} weights: ` : ''}${some(names)}`
   if (models.length > 0) return new MergeError(what, { fix: `give one of the models in it: ${some(models)}` })
-  if (formats.length > 0) return new MergeError(what, { fix: 'Merganser reads safetensors: download that version of the model, or load it in transformers and call save_pretrained' })
+  if (formats.length > 0)
+    return new MergeError(what, { fix: 'Merganser reads safetensors: download that version of the model, or load it in transformers and call save_pretrained' })
   return new MergeError(what, { fix: 'Merganser reads safetensors: give a folder with such a file' })
 }
 

@@ -21,7 +21,10 @@ export function parseIndex(name: string, text: string): Index {
     const shard = map[tensor]
     if (typeof shard !== 'string') throw new MergeError(`tensor ${show(tensor)}: its file name must be a string, found ${kindOf(shard)}`, { where: name, fix: DAMAGED })
     if (!isPlainName(shard)) {
-      throw new MergeError(`tensor ${show(tensor)}: ${show(shard)} is not a plain file name`, { where: name, fix: 'shards lie in the folder of their index: do not trust an index that leads elsewhere' })
+      throw new MergeError(`tensor ${show(tensor)}: ${show(shard)} is not a plain file name`, {
+        where: name,
+        fix: 'shards lie in the folder of their index: do not trust an index that leads elsewhere',
+      })
     }
     if (!shard.endsWith('.safetensors')) throw new MergeError(`tensor ${show(tensor)}: ${show(shard)} is not a .safetensors file`, { where: name, fix: DAMAGED })
     shardOf.set(tensor, shard)

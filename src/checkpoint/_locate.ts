@@ -42,7 +42,7 @@ async function nearPaths(ref: string, folder: string): Promise<string[]> {
   const at = await firstMissing(segments, folder)
   const [before, missing, after] = [segments.slice(0, at), segments[at] ?? '', segments.slice(at + 1)]
   const siblings = (await listFolder(resolvePath(folder, before.length > 0 ? `${before.join('/')}/` : '.'))) ?? []
-  const isNear = (name: string): boolean => distance(name.toLowerCase(), missing.toLowerCase()) <= Math.max(1, missing.length / 3)
+  const isNear = (name: string): boolean => distance(name.toLowerCase(), missing.toLowerCase()) <= (missing.length < 4 ? 1 : Math.max(2, missing.length / 3))
   const near = siblings.map(({ name }) => name).filter(isNear)
   near.sort((a, b) => distance(a, missing) - distance(b, missing))
   const paths: string[] = []

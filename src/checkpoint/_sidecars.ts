@@ -32,7 +32,7 @@ export async function collectSidecars(entries: readonly FolderEntry[], config: R
   const modules = await readModules(files, prefix)
   for (const { path } of modules) nested.push(...(await moduleFiles(path, entries)))
   const code = [...autoMapped(config, `${prefix}config.json`), ...modules.flatMap(({ type }) => codeFile(type, `${prefix}modules.json`))]
-  for (const name of [...roles.keys()].filter(name => CONFIG.test(name))) code.push(...(await autoMappedIn(name, files, prefix)))
+  for (const name of [...roles.keys()].filter(name => CONFIG.test(name) && name !== 'modules.json')) code.push(...(await autoMappedIn(name, files, prefix)))
   for (const name of await withImports(code, files)) roles.set(name, 'code')
   for (const name of await withImports(await autoMappedIn('tokenizer_config.json', files, prefix), files)) if (!roles.has(name)) roles.set(name, 'tokenizer')
   const flat = [...roles].flatMap(([name, role]) => sidecarOf(files.get(name), name, role))
@@ -54,7 +54,8 @@ async function readModules(files: ReadonlyMap<string, FolderEntry>, prefix: stri
   if (!Array.isArray(list)) throw new MergeError('modules.json must be a list of modules', { where, fix: FIX })
   return list.filter(isObject).map(({ path, type }) => {
     const folder = typeof path === 'string' ? path : ''
-    if (folder !== '' && !isPlainName(folder)) throw new MergeError(`module folder ${show(folder)} is not a plain name`, { where, fix: 'modules lie in the model’s folder: do not trust a file that leads elsewhere' })
+    if (folder !== '' && !isPlainName(folder))
+      throw new MergeError(`module folder ${show(folder)} is not a plain name`, { where, fix: 'modules lie in the model’s folder: do not trust a file that leads elsewhere' })
     return { path: folder, type: typeof type === 'string' ? type : '' }
   })
 }
@@ -75,7 +76,7 @@ async function autoMappedIn(name: string, files: ReadonlyMap<string, FolderEntry
 
 /** Python files in `auto_map`: { AutoModel: 'module.Class', AutoTokenizer: ['repo--module.Class', null] }. */
 function autoMapped(config: Readonly<Record<string, unknown>> | null, where: string): string[] {
-  const map = config?.['auto_map']
+  const map = config?.auto_map
   if (!isObject(map)) return []
   return Object.values(map)
     .flat()
@@ -85,7 +86,8 @@ function autoMapped(config: Readonly<Record<string, unknown>> | null, where: str
 /** The file of `module.Class`; of `repo--module.Class` too, since a copy may lie here. Empty for `package.module.Class`. */
 function codeFile(reference: string, where: string): string[] {
   const plain = reference.slice(reference.lastIndexOf('--') === -1 ? 0 : reference.lastIndexOf('--') + 2)
-  if (plain !== '' && !/^[\p{L}\p{N}_.-]+$/u.test(plain)) throw new MergeError(`${show(reference)} is not the name of a Python class`, { where, fix: 'do not trust a file that leads elsewhere' })
+  if (plain !== '' && !/^[\p{L}\p{N}_.-]+$/u.test(plain))
+    throw new MergeError(`${show(reference)} is not the name of a Python class`, { where, fix: 'do not trust a file that leads elsewhere' })
   const [module, , ...more] = plain.split('.')
   return module && more.length === 0 ? [`${module}.py`] : []
 }

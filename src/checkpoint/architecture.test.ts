@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { open } from './checkpoint.ts'
 import { layersOf } from './architecture.ts'
+import { open } from './checkpoint.ts'
 
 const ROOT = new URL('../../', import.meta.url).pathname
 
@@ -20,7 +20,12 @@ describe('layersOf', () => {
     expect(layersOf(['h.0.attn.c_attn.weight', 'h.1.attn.c_attn.weight', 'wte.weight']).of('h.1.attn.c_attn.weight')).toEqual({ stack: 'h', index: 1, count: 2 })
     const layers = layersOf(['transformer.wte.weight', 'transformer.wpe.weight', 'transformer.h.0.ln_1.weight', 'transformer.ln_f.weight'])
     expect(layers.of('transformer.h.0.ln_1.weight')).toEqual({ stack: 'transformer.h', index: 0, count: 1 })
-    expect(['transformer.wte.weight', 'transformer.wpe.weight', 'transformer.h.0.ln_1.weight', 'transformer.ln_f.weight'].map(layers.role)).toEqual(['before', 'before', 'inside', 'after'])
+    expect(['transformer.wte.weight', 'transformer.wpe.weight', 'transformer.h.0.ln_1.weight', 'transformer.ln_f.weight'].map(layers.role)).toEqual([
+      'before',
+      'before',
+      'inside',
+      'after',
+    ])
   })
 
   test('BERT: encoder.layer, an embedding norm at the front, a pooler at the end', () => {
@@ -31,7 +36,13 @@ describe('layersOf', () => {
   })
 
   test('T5: two stacks; the inner `layer` is not one', () => {
-    const layers = layersOf(['shared.weight', 'encoder.block.0.layer.1.DenseReluDense.wi.weight', 'encoder.block.7.layer.0.layer_norm.weight', 'decoder.block.5.layer.2.layer_norm.weight', 'encoder.final_layer_norm.weight'])
+    const layers = layersOf([
+      'shared.weight',
+      'encoder.block.0.layer.1.DenseReluDense.wi.weight',
+      'encoder.block.7.layer.0.layer_norm.weight',
+      'decoder.block.5.layer.2.layer_norm.weight',
+      'encoder.final_layer_norm.weight',
+    ])
     expect([...layers.stacks]).toEqual([
       ['encoder.block', 8],
       ['decoder.block', 6],

@@ -50,11 +50,16 @@ const LAYER_INDEX = /^\d{1,6}$/ // no model has a million layers; a longer numbe
 
 /** A name at its layer index: the first number after a stack's name, else the first number. Null for a name without numbers. */
 function split(name: string): { readonly prefix: string; readonly index: number; readonly suffix: string } | null {
-  if (!/\.\d/.test(name)) return null
   const segments = name.split('.')
-  const numbers = segments.flatMap((segment, i) => (i > 0 && LAYER_INDEX.test(segment) ? [i] : []))
-  const at = numbers.find(i => STACK_NAME.test(segments[i - 1] ?? '')) ?? numbers[0]
-  if (at === undefined) return null
+  let at = -1
+  for (let i = 1; i < segments.length; i++) {
+    if (!LAYER_INDEX.test(segments[i] ?? '')) continue
+    if (at < 0) at = i
+    if (!STACK_NAME.test(segments[i - 1] ?? '')) continue
+    at = i
+    break
+  }
+  if (at < 0) return null
   return { prefix: segments.slice(0, at).join('.'), index: Number(segments[at]), suffix: segments.slice(at + 1).join('.') }
 }
 

@@ -95,7 +95,7 @@ async function readConfig(entries: readonly FolderEntry[], prefix: string): Prom
 }
 
 function architectureOf(config: Checkpoint['config']): string | null {
-  const listed: unknown = config?.['architectures']
-  const candidates: readonly unknown[] = [Array.isArray(listed) ? listed[0] : null, config?.['model_type']]
+  const listed: unknown = config?.architectures
+  const candidates: readonly unknown[] = [Array.isArray(listed) ? listed[0] : null, config?.model_type]
   return candidates.find(name => typeof name === 'string') ?? null
 }

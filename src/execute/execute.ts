@@ -14,7 +14,15 @@ export type Event =
   | { readonly kind: 'start'; readonly tensors: number; readonly read: number; readonly written: number; readonly resumed: number }
   | { readonly kind: 'progress'; readonly tensors: number; readonly read: number; readonly written: number }
   | ({ readonly kind: 'nonfinite' } & Nonfinite)
-  | { readonly kind: 'done'; readonly output: string; readonly files: readonly string[]; readonly tensors: number; readonly read: number; readonly written: number; readonly seconds: number }
+  | {
+      readonly kind: 'done'
+      readonly output: string
+      readonly files: readonly string[]
+      readonly tensors: number
+      readonly read: number
+      readonly written: number
+      readonly seconds: number
+    }
 
 export interface ExecuteOptions {
   /** Write NaN and infinities as they come, with an event for each tensor, instead of stopping at the first. */

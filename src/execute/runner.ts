@@ -2,7 +2,7 @@ import { bytesOf, type FloatDType, isFloat } from '../dtype.ts'
 import { assert } from '../errors.ts'
 import { createEngine, type Engine, NONFINITE_F32, NONFINITE_STORED, PHILOX_ROUNDS } from '../kernels/kernels.ts'
 import { bytesFor, residentBytes } from '../plan/budget.ts'
-import { isScalar, type Program, scalarIndex, type StripOp } from '../plan/program.ts'
+import { isScalar, type Program, type StripOp, scalarIndex } from '../plan/program.ts'
 import { BLOCK, type Tiling } from '../plan/tiling.ts'
 import type { Partials } from './folds.ts'
 
@@ -164,7 +164,10 @@ export function createRunner(bytes: number, tiling: Tiling): Runner {
   /** The first value of a strip that is not finite, or that overflows when stored as `dtype`. */
   function locate(register: number, n: number, s: number, source: number | null, dtype: FloatDType): Finding {
     const values = new Float32Array(memory.buffer, register, n)
-    const index = Math.max(0, values.findIndex(v => !(Math.abs(v) < OVERFLOW[dtype])))
+    const index = Math.max(
+      0,
+      values.findIndex(v => !(Math.abs(v) < OVERFLOW[dtype])),
+    )
     return { source, index: s + index, value: values[index]! }
   }
 }

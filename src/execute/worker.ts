@@ -3,7 +3,9 @@ import { MergeError } from '../errors.ts'
 import { createUnitRunner, type Setup, type Unit, type UnitResult } from './units.ts'
 
 /** What a worker answers: the result of a unit, or the error that ended it, as plain data. */
-export type Answer = { readonly result: UnitResult } | { readonly error: { readonly what: string; readonly where?: string | undefined; readonly fix?: string | undefined; readonly ours: boolean } }
+export type Answer =
+  | { readonly result: UnitResult }
+  | { readonly error: { readonly what: string; readonly where?: string | undefined; readonly fix?: string | undefined; readonly ours: boolean } }
 
 // A thread's whole life: take a unit, do it, answer.
 const port = parentPort!
@@ -12,9 +14,15 @@ port.on('message', async (unit: Unit) => {
   try {
     runner ??= createUnitRunner(workerData as Setup)
     const result = await runner.run(unit)
-    port.postMessage({ result } satisfies Answer, result.partials.flatMap(p => (p.kind === 'counts' ? [p.counts.buffer as ArrayBuffer] : [])))
+    port.postMessage(
+      { result } satisfies Answer,
+      result.partials.flatMap(p => (p.kind === 'counts' ? [p.counts.buffer as ArrayBuffer] : [])),
+    )
   } catch (cause) {
-    const error = cause instanceof MergeError ? { what: cause.what, where: cause.details.where, fix: cause.details.fix, ours: false } : { what: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause), ours: true }
+    const error =
+      cause instanceof MergeError
+        ? { what: cause.what, where: cause.details.where, fix: cause.details.fix, ours: false }
+        : { what: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause), ours: true }
     port.postMessage({ error } satisfies Answer)
   }
 })

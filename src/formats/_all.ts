@@ -2,4 +2,4 @@
 import type { Format } from './format.ts'
 
 /** Every checkpoint format: the files of this folder. */
-export const FORMATS: Readonly<Record<string, Format>> = {  }
+export const FORMATS: Readonly<Record<string, Format>> = {}

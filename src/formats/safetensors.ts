@@ -1,6 +1,6 @@
-import { distance } from 'fastest-levenshtein'
+import { closest, distance } from 'fastest-levenshtein'
 import type { Source } from '../bytes/source.ts'
-import { bytesOf, type DType, DTYPES, isDType, sizeOf } from '../dtype.ts'
+import { bytesOf, DTYPES, isDType, sizeOf } from '../dtype.ts'
 import { assert, MergeError } from '../errors.ts'
 import { isObject, kindOf, parseJson, show } from '../json.ts'
 import type { Format, Table, TensorEntry } from './format.ts'
@@ -31,7 +31,8 @@ async function readTable(source: Source): Promise<Table> {
 
 async function headerLength(source: Source): Promise<number> {
   const { name: where, size } = source
-  if (size < LENGTH_BYTES) throw new MergeError(`not a safetensors file: it has ${size} bytes, and the length of the header alone takes ${LENGTH_BYTES}`, { where, fix: INCOMPLETE })
+  if (size < LENGTH_BYTES)
+    throw new MergeError(`not a safetensors file: it has ${size} bytes, and the length of the header alone takes ${LENGTH_BYTES}`, { where, fix: INCOMPLETE })
   const first = await source.read(0, Math.min(size, LENGTH_BYTES + 1))
   const length = new DataView(first.buffer, first.byteOffset, LENGTH_BYTES).getBigUint64(0, true)
   const fits = length <= MAX_HEADER_BYTES && LENGTH_BYTES + Number(length) <= size
@@ -50,7 +51,7 @@ const OTHER_FILES: readonly (readonly [magic: RegExp, what: string, fix: string]
   [/^version /, 'a Git LFS pointer, which stands for a file that was not downloaded', 'run `git lfs pull` in its folder'],
   [/^<[!?hH]/, 'a web page', 'download the file itself: the address gave a page about it, or an error'],
   [/^GGUF/, 'a GGUF file', 'use the model’s safetensors files'],
-  [/^PK\x03\x04/, 'a zip archive (PyTorch’s .bin and .pt files are such)', 'use the model’s safetensors files'],
+  [/^PK\p{Cc}{2}/u, 'a zip archive (PyTorch’s .bin and .pt files are such)', 'use the model’s safetensors files'],
 ]
 
 function parseHeader(header: Uint8Array, where: string): Readonly<Record<string, unknown>> {
@@ -60,8 +61,8 @@ function parseHeader(header: Uint8Array, where: string): Readonly<Record<string,
   } catch (cause) {
     throw new MergeError('the header is not valid UTF-8', { where, fix: DAMAGED, cause })
   }
-  const fault = (reason: string, at: number): never => {
-    throw new MergeError(`bad header: ${reason}`, { where: `${where}, character ${at} of the header`, fix: DAMAGED })
+  const fault = (reason: string, at: number, [name]: readonly string[]): never => {
+    throw new MergeError(`bad header: ${name === undefined ? '' : `tensor ${show(name)}: `}${reason}`, { where: `${where}, character ${at} of the header`, fix: DAMAGED })
   }
   const root = parseJson(text, fault, { maxDepth: MAX_NESTING })
   if (!isObject(root)) throw new MergeError(`bad header: expected a JSON object of tensors, found ${kindOf(root)}`, { where, fix: DAMAGED })
@@ -72,8 +73,9 @@ function metadataOf(value: unknown, where: string): Readonly<Record<string, stri
   if (value === undefined) return {}
   if (!isObject(value)) throw new MergeError(`the metadata must be an object of strings, found ${kindOf(value)}`, { where, fix: DAMAGED })
   for (const key in value) {
-    if (typeof value[key] !== 'string') throw new MergeError(`the metadata's ${show(key)} must be a string, found ${kindOf(value[key])}`, { where, fix: DAMAGED })
-    if (hasLoneSurrogate(key) || hasLoneSurrogate(value[key])) throw new MergeError(`the metadata's ${show(key)} is not valid Unicode: half of a surrogate pair`, { where, fix: DAMAGED })
+    if (typeof value[key] !== 'string') throw new MergeError(`the metadata’s ${show(key)} must be a string, found ${kindOf(value[key])}`, { where, fix: DAMAGED })
+    if (hasLoneSurrogate(key) || hasLoneSurrogate(value[key]))
+      throw new MergeError(`the metadata’s ${show(key)} is not valid Unicode: half of a surrogate pair`, { where, fix: DAMAGED })
   }
   return value as Readonly<Record<string, string>> // each value was checked above
 }
@@ -87,9 +89,10 @@ function entryOf(name: string, entry: unknown, dataStart: number, where: string)
   const { dtype, shape, data_offsets: offsets } = entry
   for (const field of FIELDS) if (entry[field] === undefined) throw fault(`${field} is missing`)
   // A field we do not know could change what the bytes mean.
-  for (const field in entry) if (!FIELDS.includes(field)) throw fault(`unknown field ${show(field)}`, `only ${FIELDS.join(', ')} are known: was the file written by a newer program?`)
+  for (const field in entry)
+    if (!FIELDS.includes(field)) throw fault(`unknown field ${show(field)}`, `only ${FIELDS.join(', ')} are known: was the file written by a newer program?`)
   if (typeof dtype !== 'string') throw fault(`dtype must be a string, found ${kindOf(dtype)}`)
-  if (!isDType(dtype)) throw fault(`unknown dtype ${show(dtype)}`, `the nearest dtype that Merganser reads is ${nearestDType(dtype)}; all: ${Object.keys(DTYPES).join(', ')}`)
+  if (!isDType(dtype)) throw fault(`unknown dtype ${show(dtype)}`, dtypeChoices(dtype))
   if (!Array.isArray(shape)) throw fault(`shape must be an array, found ${kindOf(shape)}`)
   if (!shape.every(isCount)) throw fault(`shape ${show(shape)} must hold whole numbers from 0 to 2^53 - 1`)
   if (!Array.isArray(offsets) || offsets.length !== 2 || !offsets.every(isCount)) throw fault(`data_offsets must be two whole numbers, found ${show(offsets)}`)
@@ -107,26 +110,39 @@ const FIELDS: readonly string[] = ['dtype', 'shape', 'data_offsets']
 /** JSON can also write -0, which would turn up later as a strange size. */
 const isCount = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0 && !Object.is(n, -0) // isSafeInteger is false for non-numbers
 
-function nearestDType(name: string): DType {
-  const known = Object.keys(DTYPES) as DType[] // its keys are DType by definition
-  const far = (dtype: DType): number => distance(name.slice(0, 20).toUpperCase(), dtype)
-  return known.reduce((best, dtype) => (far(dtype) < far(best) ? dtype : best))
+function dtypeChoices(name: string): string {
+  const known = Object.keys(DTYPES)
+  const nearest = closest(name.slice(0, MAX_DTYPE_NAME).toUpperCase(), known)
+  const near =
+    distance(name.slice(0, MAX_DTYPE_NAME).toUpperCase(), nearest) <= 2
+      ? `the nearest dtype that Merganser reads is ${nearest}`
+      : 'convert the file to a dtype that Merganser reads'
+  return `${near}; all: ${known.join(', ')}`
 }
+
+const MAX_DTYPE_NAME = 20 // characters compared; the distance of long texts is costly and says nothing
 
 /** Tensors must follow each other without overlaps or holes and end where the file ends, as safetensors' own reader demands. */
 function checkCoverage(tensors: readonly TensorEntry[], dataStart: number, { name: where, size }: Source): void {
   let at = dataStart
   let before: TensorEntry | undefined
   for (const tensor of tensors) {
-    const name = show(tensor.name)
-    const previous = before ? `tensor ${show(before.name)}` : 'the header'
-    if (tensor.start < at) throw new MergeError(`tensor ${name} starts at byte ${tensor.start}, inside ${previous}, which ends at byte ${at}: they overlap`, { where, fix: DAMAGED })
-    if (tensor.start > at) throw new MergeError(`tensor ${name} starts at byte ${tensor.start}, but ${previous} ends at byte ${at}: no tensor covers the bytes between`, { where, fix: DAMAGED })
-    if (tensor.end > size) throw new MergeError(`the file ends at byte ${size}, but tensor ${name} needs bytes up to ${tensor.end}`, { where, fix: INCOMPLETE })
+    if (tensor.start !== at || tensor.end > size) throw new MergeError(misplaced(tensor, before, at, size), { where, fix: tensor.start === at ? INCOMPLETE : DAMAGED })
     at = tensor.end
     before = tensor
   }
-  if (at < size) throw new MergeError(`the file has ${size} bytes, but its ${before ? `last tensor, ${show(before.name)},` : 'header'} ends at byte ${at}: no tensor covers the rest`, { where, fix: DAMAGED })
+  if (at < size)
+    throw new MergeError(`the file has ${size} bytes, but its ${before ? `last tensor, ${show(before.name)},` : 'header'} ends at byte ${at}: no tensor covers the rest`, {
+      where,
+      fix: DAMAGED,
+    })
+}
+
+function misplaced({ name, start, end }: TensorEntry, before: TensorEntry | undefined, at: number, size: number): string {
+  const previous = before ? `tensor ${show(before.name)}` : 'the header'
+  if (start < at) return `tensor ${show(name)} starts at byte ${start}, inside ${previous}, which ends at byte ${at}: they overlap`
+  if (start > at) return `tensor ${show(name)} starts at byte ${start}, but ${previous} ends at byte ${at}: no tensor covers the bytes between`
+  return `the file ends at byte ${size}, but tensor ${show(name)} needs bytes up to ${end}`
 }
 
 export interface Layout {

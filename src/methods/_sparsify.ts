@@ -1,5 +1,5 @@
-import { sizeOf } from '../dtype.ts'
 import { Tensor, where } from '../algebra/tensor.ts'
+import { sizeOf } from '../dtype.ts'
 
 /** How much of ‖δ‖₁ is given back after entries were dropped: nothing, all of it (mergekit), or 1/density (the DARE paper). */
 export type Rescale = boolean | 'paper'

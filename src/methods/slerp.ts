@@ -25,7 +25,14 @@ export default defineMethod({
     const omega = cosine.acos()
     const parallel = cosine.abs().gt(NEARLY_PARALLEL)
     const sine = where(parallel, 1, omega.sin())
-    const shareA = where(parallel, 1 - t, omega.mul(1 - t).sin().div(sine))
+    const shareA = where(
+      parallel,
+      1 - t,
+      omega
+        .mul(1 - t)
+        .sin()
+        .div(sine),
+    )
     const shareB = where(parallel, t, omega.mul(t).sin().div(sine))
     return a.mul(shareA).add(b.mul(shareB))
   },

@@ -27,7 +27,14 @@ export interface MemoryPlan {
 /** Bytes a thread needs to stream `program`, its inputs `chunk` elements at a time. */
 export function bytesFor({ sources, output, registers, passes }: Program, { strip, chunk }: Tiling): number {
   const inputs = sources.reduce((sum, dtype) => sum + chunk * bytesOf(dtype) + SLACK, 0)
-  const folds = passes.reduce((most, pass) => Math.max(most, pass.folds.reduce((sum, f) => sum + (f.kind === 'sum' ? 64 : COUNTERS), 0)), 0)
+  const folds = passes.reduce(
+    (most, pass) =>
+      Math.max(
+        most,
+        pass.folds.reduce((sum, f) => sum + (f.kind === 'sum' ? 64 : COUNTERS), 0),
+      ),
+    0,
+  )
   return registers * (strip * 4 + SLACK) + inputs + chunk * bytesOf(output) + SLACK + folds
 }
 

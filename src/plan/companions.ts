@@ -1,6 +1,6 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
-import { MergeError } from '../errors.ts'
 import { torchName } from '../dtype.ts'
+import { MergeError } from '../errors.ts'
 import type { Expression, Recipe } from '../recipe/recipe.ts'
 import type { Lowered } from './lower.ts'
 
@@ -50,16 +50,27 @@ export function companionsOf(
   for (const sidecar of checkpoints.get(donor)!.sidecars) if (sidecar.role !== 'tokenizer') files.push(sidecar)
   for (const sidecar of checkpoints.get(tokenizerDonor)!.sidecars) if (sidecar.role === 'tokenizer') files.push(sidecar)
   if (recipe.output.tokenizerFrom && !files.some(f => f.name.startsWith('tokenizer'))) {
-    throw new MergeError(`${recipe.output.tokenizerFrom} has no tokenizer files`, { where: `${recipe.source.name}: output.tokenizer_from`, fix: 'name a model that has a tokenizer.json or tokenizer.model' })
+    throw new MergeError(`${recipe.output.tokenizerFrom} has no tokenizer files`, {
+      where: `${recipe.source.name}: output.tokenizer_from`,
+      fix: 'name a model that has a tokenizer.json or tokenizer.model',
+    })
   }
   if (index) files.push(written('model.safetensors.index.json', index))
-  return { files: files.map(({ name, size, ...rest }) => ('text' in rest ? { name, size, text: rest.text as string } : { name, size, path: (rest as { path: string }).path })), notes }
+  return {
+    files: files.map(({ name, size, ...rest }) => ('text' in rest ? { name, size, text: rest.text as string } : { name, size, path: (rest as { path: string }).path })),
+    notes,
+  }
 }
 
 const written = (name: string, text: string): Companion => ({ name, text, size: new TextEncoder().encode(text).length })
 
 /** config.json with the dtype and vocabulary that the tensors really have. */
-function adapt(config: Readonly<Record<string, unknown>>, recipe: Recipe, donor: Checkpoint, lowered: ReadonlyMap<string, Lowered>): { changed: Record<string, unknown>; note: string | null } {
+function adapt(
+  config: Readonly<Record<string, unknown>>,
+  recipe: Recipe,
+  donor: Checkpoint,
+  lowered: ReadonlyMap<string, Lowered>,
+): { changed: Record<string, unknown>; note: string | null } {
   const changed: Record<string, unknown> = { ...config }
   if (recipe.output.dtype) changed['dtype' in config ? 'dtype' : 'torch_dtype'] = torchName(recipe.output.dtype)
   const was = config['vocab_size']

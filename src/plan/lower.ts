@@ -6,7 +6,7 @@ import { MergeError } from '../errors.ts'
 import { METHODS } from '../methods/_all.ts'
 import type { AnyModel } from '../methods/method.ts'
 import { faultAt } from '../recipe/locate.ts'
-import { positionOf, resolveParameters } from '../recipe/parameters.ts'
+import { positionOf, resolveParameters, scalarAt } from '../recipe/parameters.ts'
 import type { Expression, Recipe, Rule } from '../recipe/recipe.ts'
 import { commonShape } from './shapes.ts'
 
@@ -98,7 +98,7 @@ export function createLowering(recipe: Recipe, checkpoints: ReadonlyMap<string, 
       case 'model':
         return Tensor.source(context.slot(e.model), context.shape)
       case 'number':
-        return Tensor.constant(typeof e.value === 'number' ? e.value : along(e.value, context.position))
+        return Tensor.constant(scalarAt(e.value, context.position))
       case 'negate':
         return evaluate(e.of, context).mul(-1)
       case 'binary': {
@@ -172,14 +172,6 @@ export function modelsOf(expression: Expression): readonly string[] {
 
 /** In the algebra [] means a number; a 0-d tensor is one element. */
 const algebraic = (shape: readonly number[]): readonly number[] => (shape.length === 0 ? [1] : shape)
-
-/** A gradient's value at position t in [0, 1]. */
-function along(values: readonly number[], t: number): number {
-  const s = t * (values.length - 1)
-  const i = Math.min(Math.floor(s), values.length - 1)
-  const next = values[Math.min(i + 1, values.length - 1)]!
-  return values[i]! * (1 - (s - i)) + next * (s - i)
-}
 
 function fold(op: '+' | '-' | '*' | '/', a: number, b: number): number {
   return op === '+' ? a + b : op === '-' ? a - b : op === '*' ? a * b : a / b

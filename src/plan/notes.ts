@@ -10,10 +10,14 @@ export function notesOf(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpo
     if (!names.some(name => name.includes(filter))) notes.push(`the filter "${filter}" matches no tensor (filters are plain parts of tensor names, not patterns)`)
   }
   recipe.rules.forEach((rule, i) => {
-    if (!lowering.matched.has(i)) notes.push(`rule ${i + 1} (line ${rule.at.line}) applies to no tensor${rule.tensors ? `: none is called ${rule.tensors}, or an earlier rule takes it` : ''}`)
+    if (!lowering.matched.has(i))
+      notes.push(`rule ${i + 1} (line ${rule.at.line}) applies to no tensor${rule.tensors ? `: none is called ${rule.tensors}, or an earlier rule takes it` : ''}`)
   })
   const integers = [...checkpoints.get(donor)!.tensors.values()].filter(t => !isFloat(t.dtype))
-  if (integers.length > 0) notes.push(`${integers.length} tensor${integers.length === 1 ? '' : 's'} of whole numbers pass${integers.length === 1 ? 'es' : ''} through unchanged from ${donor}, e.g. ${integers[0]!.name}`)
+  if (integers.length > 0)
+    notes.push(
+      `${integers.length} tensor${integers.length === 1 ? '' : 's'} of whole numbers pass${integers.length === 1 ? 'es' : ''} through unchanged from ${donor}, e.g. ${integers[0]!.name}`,
+    )
   const architectures = new Set([...checkpoints.values()].map(c => c.architecture).filter(a => a !== null))
   if (architectures.size > 1) notes.push(`the models have different architectures: ${[...architectures].join(', ')}; config.json is that of ${donor}`)
   return notes

@@ -161,4 +161,3 @@ function labelWord(label: string): number {
   for (const byte of new TextEncoder().encode(label)) hash = Math.imul(hash ^ byte, 0x01000193)
   return hash >>> 0
 }
-

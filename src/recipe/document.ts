@@ -53,7 +53,8 @@ export function readDocument(source: SourceText): Value {
 
 function refuseOversize(source: SourceText): void {
   const { text, name } = source
-  if (text.length > MAX_CHARACTERS) throw new MergeError(`the recipe is ${text.length} characters long; at most ${MAX_CHARACTERS} are read`, { where: name, fix: 'is this the right file?' })
+  if (text.length > MAX_CHARACTERS)
+    throw new MergeError(`the recipe is ${text.length} characters long; at most ${MAX_CHARACTERS} are read`, { where: name, fix: 'is this the right file?' })
   let depth = 0
   let deepest = 0
   for (const character of text) {
@@ -67,7 +68,8 @@ function refuseOversize(source: SourceText): void {
 
 function syntaxError(source: SourceText, error: YAMLError, at: Reader['at']): MergeError {
   const place = at(error.pos[0], error.pos[1])
-  if (error.code === 'MULTIPLE_DOCS') return faultAt(source, at(error.pos[0], error.pos[0] + 3), 'several documents in one file are not supported yet', 'keep one merge in each file')
+  if (error.code === 'MULTIPLE_DOCS')
+    return faultAt(source, at(error.pos[0], error.pos[0] + 3), 'several documents in one file are not supported yet', 'keep one merge in each file')
   if (error.code === 'TAB_AS_INDENT') return faultAt(source, place, 'a tab indents this line, and YAML allows only spaces', 'replace the tab with spaces')
   const line = source.text.split('\n')[place.line - 1] ?? ''
   const fix = /^\s*(- *)?merge:/.test(line) ? "put the expression in quotes: `merge: '…'`" : 'check the indentation, colons, brackets and quotes of this line'

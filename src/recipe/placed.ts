@@ -22,38 +22,34 @@ export function placedIn(source: SourceText, at: (start: number, end: number) =>
     source,
     text,
     at(from, to) {
-      offsets ??= isText ? visibleOffsets(text, raw, node.type as string) : [...raw].map((_, i) => i) // a scalar that was parsed has a type
-      const first = offsets[from] ?? (offsets.at(-1) ?? -1) + 1
-      const last = to > from ? (offsets[to - 1] ?? first) : first
+      offsets ??= isText ? visibleOffsets(text, raw, node.type as string) : Array.from({ length: raw.length + 1 }, (_, i) => i) // a scalar that was parsed has a type
+      const first = offsets[from]!
+      const last = to > from ? offsets[to - 1]! : first
       return at(start + first, start + last + 1)
     },
   }
 }
 
-/** For each character of `text`, its offset in `raw`; white space takes the offset of what follows it. */
+/** For each character of `text`, and for its end, the offset in `raw`; white space takes the offset of what follows it. */
 function visibleOffsets(text: string, raw: string, type: string): readonly number[] {
   const isBlock = type === Scalar.BLOCK_LITERAL || type === Scalar.BLOCK_FOLDED
   const quote = type === Scalar.QUOTE_DOUBLE ? '"' : type === Scalar.QUOTE_SINGLE ? "'" : ''
   let at = isBlock ? raw.indexOf('\n') + 1 : quote ? 1 : 0 // past the header `|-`, or the quote
   const offsets: number[] = []
-  for (let i = 0; i < text.length; i++) {
-    if (isSpace(text[i]!)) {
+  for (const character of text.split('')) {
+    if (isSpace(character)) {
       offsets.push(at)
       continue
     }
-    while (at < raw.length && isSpace(raw[at]!)) at++
-    if (quote && raw[at] === (quote === '"' ? '\\' : "'") && raw[at] !== undefined) {
-      const length = quote === '"' ? escapeLength(raw, at) : 2
-      if (quote === "'" || text[i] !== '\\' || raw[at + 1] === '\\') {
-        offsets.push(at)
-        at += length
-        continue
-      }
-    }
-    offsets.push(at++)
+    while (at < raw.length && (isSpace(raw[at]!) || (quote === '"' && BLANK_ESCAPE.test(raw.slice(at, at + 2))))) at += isSpace(raw[at]!) ? 1 : 2
+    offsets.push(at)
+    at += quote === '"' && raw[at] === '\\' ? escapeLength(raw, at) : quote === "'" && raw[at] === "'" ? 2 : 1
   }
+  offsets.push(at)
   return offsets
 }
+
+const BLANK_ESCAPE = /^\\[nrt\s]/ // white space in the value, or a line that continues
 
 function escapeLength(raw: string, at: number): number {
   const digits = { x: 2, u: 4, U: 8 }[raw[at + 1] ?? '']

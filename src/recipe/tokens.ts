@@ -65,7 +65,12 @@ export function tokenize(placed: Placed): Token[] {
       push('quoted', quoted.slice(1, -1), quoted.length)
     } else if (sign === '^' || text.startsWith('**', at)) {
       const length = sign === '^' ? 1 : 2
-      throw faultAt(source, placed.at(start, start + length), `"${text.slice(start, start + length)}": expressions have no powers`, 'multiply by a number; whole-tensor mathematics is the work of methods: `merganser methods`')
+      throw faultAt(
+        source,
+        placed.at(start, start + length),
+        `"${text.slice(start, start + length)}": expressions have no powers`,
+        'multiply by a number; whole-tensor mathematics is the work of methods: `merganser methods`',
+      )
     } else if (SIGNS.includes(sign)) push('sign', sign, 1)
     else throw faultAt(source, placed.at(start, start + character.length), `unexpected character "${character}"`, strayFix(character))
   }

@@ -10,7 +10,7 @@ import { cases, type Files, nonfinite } from './make.ts'
 // MAKE_HOSTILE=1 writes what make.ts describes, and the messages of new cases, which are then to be read and judged.
 const FILES = join(import.meta.dirname, 'files')
 const NONFINITE = join(import.meta.dirname, 'nonfinite')
-if (process.env['MAKE_HOSTILE']) await makeAll()
+if (process.env.MAKE_HOSTILE) await makeAll()
 
 describe('hostile checkpoints are refused', () => {
   for (const name of readdirSync(FILES)) {

@@ -53,7 +53,9 @@ function headerLengths(): Record<string, Files> {
     'length-beyond-file': weights(header({ a: A }), [], 4096n),
     'length-trillion': weights(header({ a: A }), zeros(8), 1_000_000_000_000n),
     'length-all-ones': weights(header({ a: A }), zeros(8), 2n ** 64n - 1n),
-    'other-git-lfs': { 'model/model.safetensors': 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n' },
+    'other-git-lfs': {
+      'model/model.safetensors': 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n',
+    },
     'other-web-page': { 'model/model.safetensors': '<!DOCTYPE html><html><body>Not found</body></html>' },
     'other-gguf': { 'model/model.safetensors': 'GGUF\u0003\0\0\0\0\0\0\0\0\0\0\0' },
     'other-zip': { 'model/model.safetensors': 'PK\u0003\u0004\0\0\0\0\0\0archive/data.pkl' },
@@ -72,7 +74,10 @@ function headerTexts(): Record<string, Files> {
     'json-bad-escape': weights('{"\\x41":{}}'),
     'json-list': weights('[1,2]'),
     'json-deep': weights(`{"a":${'['.repeat(5000)}${']'.repeat(5000)}}`),
-    'json-duplicate-name': weights('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}', zeros(8)),
+    'json-duplicate-name': weights(
+      '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
+      zeros(8),
+    ),
     'json-duplicate-escaped': weights('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"\\u0061":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}', zeros(8)),
     'json-duplicate-field': weights('{"a":{"dtype":"F32","dtype":"I32","shape":[1],"data_offsets":[0,4]}}', zeros(4)),
     'metadata-list': weights('{"__metadata__":["pt"]}'),

@@ -1,0 +1,68 @@
+import { availableParallelism } from 'node:os'
+import { folderOf, readText, statPath, workingFolder } from '../bytes/file.ts'
+import type { Checkpoint } from '../checkpoint/checkpoint.ts'
+import { outputDType } from '../dtype.ts'
+import { MergeError } from '../errors.ts'
+import { openModels } from '../plan/open_models.ts'
+import { type Plan, plan } from '../plan/plan.ts'
+import { parse } from '../recipe/parse.ts'
+import type { Recipe } from '../recipe/recipe.ts'
+import { type Arguments, type Flag, readBytes, readCount, UsageError } from './_command.ts'
+
+/** Flags of every command that takes a recipe. */
+export const RECIPE_FLAGS: Readonly<Record<string, Flag>> = {
+  model: { doc: 'A model of an expression; once for each.', value: 'NAME=PATH', multiple: true },
+  dtype: { doc: 'Dtype of the output (for an expression).', value: 'bf16' },
+  'shard-size': { doc: 'Begin a new file after so many bytes (for an expression).', value: '5GB' },
+  seed: { doc: 'Seed of random methods (for an expression).', value: 'N' },
+  threads: { doc: 'Worker threads. Default: one per processor.', value: 'N' },
+  memory: { doc: 'Engine memory over all threads. Default: 256 MiB; Node itself takes about 100 MB more.', value: '256MiB' },
+}
+
+export interface Prepared {
+  readonly recipe: Recipe
+  readonly checkpoints: ReadonlyMap<string, Checkpoint>
+  readonly plan: Plan
+}
+
+/** From a recipe file or an expression on the command line to a plan: everything that reads headers only. */
+export async function prepare(text: string, { values }: Arguments): Promise<Prepared> {
+  const { recipe, folder } = await readRecipe(text, values)
+  const checkpoints = await openModels(recipe, { from: folder === null ? [workingFolder()] : [workingFolder(), folder] })
+  const threads = values['threads'] === undefined ? availableParallelism() : readCount('threads', values['threads'] as string)
+  const memory = values['memory'] === undefined ? undefined : readBytes('memory', values['memory'] as string)
+  return { recipe, checkpoints, plan: plan(recipe, checkpoints, { threads, memory }) }
+}
+
+async function readRecipe(text: string, values: Arguments['values']): Promise<{ recipe: Recipe; folder: string | null }> {
+  const models = readModels((values['model'] as readonly string[] | undefined) ?? [])
+  const status = await statPath(text).catch(() => null) // an expression may be no possible path at all
+  if (status?.isFile) {
+    for (const flag of ['model', 'dtype', 'shard-size', 'seed']) {
+      if (values[flag] !== undefined) throw new UsageError(`--${flag} goes with an expression, but ${text} is a recipe file`, 'say it in the recipe instead')
+    }
+    return { recipe: parse(await readText(text), { name: text }), folder: folderOf(text) }
+  }
+  if (status?.isFolder) throw new UsageError(`${text} is a folder, not a recipe`, "give a recipe file, or an expression such as 'base + 0.5*(code - base)'")
+  if (/\.(ya?ml|json)$/i.test(text) || (Object.keys(models).length === 0 && /[\\/]/.test(text) && !/[\s*+()]/.test(text))) {
+    throw new MergeError(`${text}: no such recipe file`, { fix: 'check the path' })
+  }
+  const output = {
+    ...(values['dtype'] === undefined ? {} : { dtype: outputDType(values['dtype'] as string, { where: '--dtype' }) }),
+    ...(values['shard-size'] === undefined ? {} : { shardSize: readBytes('shard-size', values['shard-size'] as string) }),
+  }
+  const seed = values['seed'] === undefined ? {} : { seed: Number(values['seed']) }
+  return { recipe: parse(text, { name: 'expression', models, output, ...seed }), folder: null }
+}
+
+function readModels(given: readonly string[]): Record<string, string> {
+  const models: Record<string, string> = {}
+  for (const text of given) {
+    const at = text.indexOf('=')
+    if (at <= 0 || at === text.length - 1) throw new UsageError(`--model "${text}" is not NAME=PATH`, 'write e.g. --model base=models/llama')
+    const name = text.slice(0, at)
+    if (Object.hasOwn(models, name)) throw new UsageError(`--model ${name} is given twice`, 'give each model a name of its own')
+    models[name] = text.slice(at + 1)
+  }
+  return models
+}

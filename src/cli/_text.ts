@@ -1,0 +1,40 @@
+/** Text for terminals. Colours only where someone looks: not in pipes, and not when NO_COLOR is set (https://no-color.org). */
+const isColoured = (process.stdout.isTTY ?? false) && (process.stderr.isTTY ?? false) && !process.env['NO_COLOR']
+const style = (on: number, off: number) => (text: string) => (isColoured ? `\x1b[${on}m${text}\x1b[${off}m` : text)
+export const bold = style(1, 22)
+export const dim = style(2, 22)
+export const red = style(31, 39)
+export const green = style(32, 39)
+
+/** Rows as aligned columns; the first row is the head. Columns named in `right` are numbers. */
+export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string {
+  const widths = rows[0]!.map((_, c) => Math.max(...rows.map(row => (row[c] ?? '').length)))
+  const line = (row: readonly string[]): string =>
+    row
+      .map((cell, c) => (right.includes(c) ? cell.padStart(widths[c]!) : cell.padEnd(widths[c]!)))
+      .join('  ')
+      .trimEnd()
+  const [head, ...body] = rows
+  return [bold(line(head!)), dim(widths.map(w => '─'.repeat(w)).join('  ')), ...body.map(line)].join('\n')
+}
+
+export function bytes(count: number): string {
+  const units = ['B', 'KB', 'MB', 'GB', 'TB']
+  let value = count
+  let unit = 0
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000
+    unit++
+  }
+  return `${unit === 0 ? value : value.toFixed(value < 10 ? 2 : 1)} ${units[unit]}`
+}
+
+export const count = (value: number): string => value.toLocaleString('en-US')
+
+export function duration(seconds: number): string {
+  if (seconds < 60) return `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s`
+  const minutes = Math.floor(seconds / 60)
+  return minutes < 60 ? `${minutes} min ${Math.round(seconds % 60)} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
+}
+
+export const plural = (n: number, one: string, many = `${one}s`): string => `${count(n)} ${n === 1 ? one : many}`

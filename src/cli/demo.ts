@@ -1,0 +1,141 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join, relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { statPath } from '../bytes/file.ts'
+import { folderSink } from '../bytes/folder.ts'
+import { open } from '../checkpoint/checkpoint.ts'
+import { loadWeights } from '../evaluate/load.ts'
+import { VISION_TASKS, type VisionTask } from '../evaluate/suites.ts'
+import { openText } from '../evaluate/text.ts'
+import { type Accuracy, openVision } from '../evaluate/vision.ts'
+import { execute } from '../execute/execute.ts'
+import { openModels } from '../plan/open_models.ts'
+import { plan } from '../plan/plan.ts'
+import { parse } from '../recipe/parse.ts'
+import type { Command } from './_command.ts'
+import { bold, bytes, dim, duration, green, table } from './_text.ts'
+
+const ZOO = fileURLToPath(new URL('../../zoo', import.meta.url))
+const PAIR = ['mnist', 'greek'] as const
+const SKILLS = ['code', 'math'] as const
+
+export default {
+  summary: 'Merge the small real checkpoints that come along, run the merged models, and show what they can do.',
+  positionals: '',
+  count: [0, 0],
+  flags: {},
+  examples: ['merganser demo'],
+  async run() {
+    const folder = await mkdtemp(join(tmpdir(), 'merganser-demo-'))
+    try {
+      await demo(folder)
+    } finally {
+      await rm(folder, { recursive: true, force: true })
+    }
+  },
+} satisfies Command
+
+async function demo(folder: string): Promise<void> {
+  const begun = performance.now()
+  const say = (text: string): void => void process.stdout.write(`${text}\n`)
+  const has = async (path: string): Promise<boolean> => (await statPath(join(ZOO, path))) !== null
+  const everything = (await has('vision/sanskrit')) && (await has('text/base'))
+
+  say(`${bold('1. Two skills in one model.')} A small vision transformer was fine-tuned on digits (mnist) and on Greek letters.`)
+  await vision(folder, 'pair', [...PAIR], 1, say)
+  if (everything) {
+    say(`\n${bold('2. Eight skills in one model,')} from eight fine-tunes of the same base.`)
+    await vision(folder, 'eight', [...VISION_TASKS], 0.7, say)
+    say(`\n${bold('3. Two skills in one language model:')} Python code and school mathematics, in a small Llama.`)
+    await text(folder, say)
+  }
+  say(`\n${green('✓')} ${duration((performance.now() - begun) / 1000)}. "expected" is what PyTorch measured for the same merge (expected.json beside the models).`)
+  say(whatNext(everything))
+}
+
+/** Merges experts of zoo/vision by task arithmetic, writes the model, and scores what was written. */
+async function vision(folder: string, name: string, tasks: VisionTask[], lambda: number, say: (text: string) => void): Promise<void> {
+  const zoo = join(ZOO, 'vision')
+  const formula = `base + ${tasks.map(t => `${lambda === 1 ? '' : `${lambda}*`}(${t} - base)`).join(' + ')}`
+  const models = Object.fromEntries(['base', ...tasks].map(t => [t, join(zoo, t)]))
+  const merged = await merge(formula, models, join(folder, name), say)
+  const suite = await openVision(zoo, tasks, 'test')
+  const scored = async (path: string, some: readonly VisionTask[]) => suite.score(await loadWeights(await open(path)), some)
+  const base = await scored(models['base']!, tasks)
+  const experts = await Promise.all(tasks.map(async t => (await scored(models[t]!, [t]))[t]))
+  const ours = await scored(merged, tasks)
+  await suite.close()
+
+  const expected = await expectedVision(tasks)
+  const share = ({ correct, total }: Accuracy): number => correct / total
+  const percent = (x: number): string => (100 * x).toFixed(1)
+  const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
+  const rows = tasks.map((t, i) => [t, percent(share(base[t])), percent(share(experts[i]!)), percent(share(ours[t])), percent(expected[i]! / ours[t].total)])
+  const means = [tasks.map(t => share(base[t])), experts.map(share), tasks.map(t => share(ours[t])), tasks.map((t, i) => expected[i]! / ours[t].total)]
+  say(table([['accuracy, %', 'base', 'its own expert', 'merged', 'expected'], ...rows, ['mean', ...means.map(m => percent(mean(m)))]], [1, 2, 3, 4]))
+  const kept = mean(tasks.map((t, i) => share(ours[t]) / share(experts[i]!)))
+  say(`One model of one model's size keeps ${bold(`${percent(kept)} %`)} of the experts' accuracy on ${tasks.length === 2 ? 'both tasks' : `all ${tasks.length} tasks`}.`)
+}
+
+interface VisionExpected {
+  readonly task_order: readonly string[]
+  readonly pairs: readonly { readonly a: string; readonly b: string; readonly task_arithmetic: { readonly best: { readonly test: { readonly correct: readonly number[] } } } }[]
+  readonly merge8: { readonly task_arithmetic: { readonly best: { readonly test: { readonly correct: readonly number[] } } } }
+}
+
+/** Correct answers per task of the same merge in PyTorch. */
+async function expectedVision(tasks: readonly VisionTask[]): Promise<readonly number[]> {
+  const expected = JSON.parse(await readFile(join(ZOO, 'vision/expected.json'), 'utf8')) as VisionExpected // ours, shipped with the models
+  if (tasks.length === VISION_TASKS.length) return expected.merge8.task_arithmetic.best.test.correct
+  return expected.pairs.find(p => p.a === tasks[0] && p.b === tasks[1])!.task_arithmetic.best.test.correct
+}
+
+type Bits = Readonly<Record<(typeof SKILLS)[number], number>>
+interface TextExpected {
+  readonly A_addition: { readonly task_arithmetic: { readonly test: Bits } }
+}
+
+async function text(folder: string, say: (text: string) => void): Promise<void> {
+  const zoo = join(ZOO, 'text')
+  const models = Object.fromEntries(['base', ...SKILLS].map(m => [m, join(zoo, m)]))
+  const merged = await merge('base + 0.8*(code - base) + 0.8*(math - base)', models, join(folder, 'text'), say)
+  const suite = await openText(zoo, [...SKILLS], 'test')
+  const scores: Record<string, Bits> = {}
+  for (const [name, path] of Object.entries({ ...models, merged })) scores[name] = await suite.score(await loadWeights(await open(path)))
+  await suite.close()
+  const { A_addition: expected } = JSON.parse(await readFile(join(zoo, 'expected.json'), 'utf8')) as TextExpected // ours, shipped with the models
+  const cells = (bits: Bits): string[] => SKILLS.map(s => bits[s].toFixed(3))
+  say(
+    table(
+      [['bits per byte (less is better)', ...SKILLS], ...['base', ...SKILLS, 'merged'].map(m => [m, ...cells(scores[m]!)]), ['expected', ...cells(expected.task_arithmetic.test)]],
+      [1, 2],
+    ),
+  )
+  const kept = (s: (typeof SKILLS)[number]): string => `${Math.round((100 * (scores['base']![s] - scores['merged']![s])) / (scores['base']![s] - scores[s]![s]))} %`
+  say(`The merged model keeps ${bold(kept('code'))} of what the code model gained on code, and ${bold(kept('math'))} of what the math model gained on math.`)
+}
+
+/** Through the front door: parse, open, plan, execute. Float32 output, as the expected numbers were computed. */
+async function merge(formula: string, models: Record<string, string>, out: string, say: (text: string) => void): Promise<string> {
+  say(`   ${dim(formula)}`)
+  const recipe = parse(formula, { models, output: { dtype: 'F32' } })
+  const merged = plan(recipe, await openModels(recipe), { threads: availableParallelism() })
+  for await (const event of execute(merged, folderSink(out))) {
+    if (event.kind === 'done') say(`   ${dim(`${merged.tasks.length} tensors, ${bytes(merged.totals.written)} written in ${duration(event.seconds)}`)}\n`)
+  }
+  return out
+}
+
+function whatNext(everything: boolean): string {
+  const zoo = relative(process.cwd(), ZOO) || '.'
+  const model = (name: string): string => `--model ${name}=${join(zoo, 'vision', name)}`
+  const lines = [
+    `merganser merge 'base + 0.5*(mnist - base) + 0.5*(greek - base)' out/ ${['base', ...PAIR].map(model).join(' ')}`,
+    "merganser plan 'base + ties(mnist - base, greek - base, density=0.2)' --formula … (the same --model flags) shows the mathematics",
+    'merganser methods lists the merge methods',
+    'merganser merge recipe.yml out/ runs a mergekit recipe of your own',
+  ]
+  const more = everything ? [] : ['(the package carries two of the eight experts; the repository has all of them, and the language models)']
+  return ['', bold('Next'), ...[...lines, ...more].map(l => `  ${l}`)].join('\n')
+}

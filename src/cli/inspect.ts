@@ -1,0 +1,81 @@
+import { type Checkpoint, open } from '../checkpoint/checkpoint.ts'
+import { bytesOf, sizeOf } from '../dtype.ts'
+import type { Command } from './_command.ts'
+import { bold, bytes, count, dim, plural, table } from './_text.ts'
+
+export default {
+  summary: 'Show what a checkpoint holds: tensors, dtypes, sizes, architecture, tokenizer.',
+  positionals: 'MODEL',
+  count: [1, 1],
+  flags: { json: { doc: 'Print everything as JSON.' } },
+  examples: ['merganser inspect models/base', 'merganser inspect model.safetensors --json'],
+  async run({ positionals, values }) {
+    const checkpoint = await open(positionals[0]!)
+    process.stdout.write(values['json'] === true ? `${JSON.stringify(asJson(checkpoint))}\n` : describe(checkpoint))
+  },
+} satisfies Command
+
+const parametersOf = (c: Checkpoint): number => [...c.tensors.values()].reduce((sum, t) => sum + sizeOf(t.shape), 0)
+const tokenizerFiles = (c: Checkpoint): string[] => c.sidecars.filter(s => s.role === 'tokenizer').map(s => s.name)
+
+function asJson(c: Checkpoint) {
+  return {
+    path: c.ref,
+    architecture: c.architecture,
+    parameters: parametersOf(c),
+    layers: c.layers.count,
+    files: c.files.map(({ name, size, headerHash, metadata }) => ({ name, size, headerSha256: headerHash, metadata })),
+    tokenizer: tokenizerFiles(c),
+    sidecars: c.sidecars.map(s => s.name),
+    config: c.config,
+    tensors: [...c.tensors.values()].map(({ name, dtype, shape, file, start, end }) => ({ name, dtype, shape, file: c.files[file]!.name, start, end })),
+  }
+}
+
+function describe(c: Checkpoint): string {
+  const size = c.files.reduce((sum, f) => sum + f.size, 0)
+  const dtypes = new Map<string, number>()
+  for (const t of c.tensors.values()) dtypes.set(t.dtype, (dtypes.get(t.dtype) ?? 0) + sizeOf(t.shape))
+  const tokenizer = tokenizerFiles(c)
+  const facts = [
+    ['architecture', c.architecture ?? 'unknown (no config.json)'],
+    ['parameters', `${count(parametersOf(c))}  (${[...dtypes].map(([d, n]) => (dtypes.size === 1 ? d : `${d} ${count(n)}`)).join(', ')})`],
+    ['layers', c.layers.count === 0 ? 'none recognised' : [...c.layers.stacks].map(([stack, n]) => `${n} in ${stack}`).join(', ')],
+    ['files', `${plural(c.files.length, 'file')}, ${bytes(size)}`],
+    ['tokenizer', tokenizer.length > 0 ? tokenizer.join(', ') : 'none'],
+  ]
+  const others = c.sidecars.filter(s => s.role !== 'tokenizer').map(s => s.name)
+  if (others.length > 0) facts.push(['also', others.join(', ')])
+  const metadata = Object.entries(c.files[0]?.metadata ?? {})
+  if (metadata.length > 0) facts.push(['metadata', metadata.map(([k, v]) => `${k}: ${v.length > 60 ? `${v.slice(0, 57).replaceAll('\n', ' ')}…` : v}`).join('; ')])
+  const rows = [['tensor', 'dtype', 'shape', 'bytes'], ...group(c).map(row => [...row])]
+  return `${bold(c.ref)}\n${facts.map(([k, v]) => `  ${dim(k!.padEnd(12))}  ${v}`).join('\n')}\n\n${table(rows, [3])}\n`
+}
+
+/** One row a tensor, but layers that look alike in one row: `model.layers.{0..31}.mlp.up_proj.weight`. */
+function group(c: Checkpoint): string[][] {
+  const rows = new Map<string, { name: string; indices: number[]; cells: string[]; bytes: number }>()
+  for (const { name, dtype, shape } of c.tensors.values()) {
+    const layer = c.layers.of(name)
+    const pattern = layer ? name.replace(`${layer.stack}.${layer.index}.`, `${layer.stack}.{}.`) : name
+    const key = `${pattern} ${dtype} ${shape}`
+    const row = rows.get(key) ?? { name: pattern, indices: [], cells: [dtype, `[${shape.join(', ')}]`], bytes: 0 }
+    if (layer) row.indices.push(layer.index)
+    row.bytes += sizeOf(shape) * bytesOf(dtype)
+    rows.set(key, row)
+  }
+  return [...rows.values()].map(({ name, indices, cells, bytes: size }) => [name.replace('{}', spell(indices)), ...cells, bytes(size)])
+}
+
+/** 0, 1, 2, 5 as `{0..2,5}`; a single index as itself. */
+function spell(indices: readonly number[]): string {
+  const sorted = indices.toSorted((a, b) => a - b)
+  const runs: [number, number][] = []
+  for (const i of sorted) {
+    const last = runs.at(-1)
+    if (last && last[1] === i - 1) last[1] = i
+    else runs.push([i, i])
+  }
+  const text = runs.map(([a, b]) => (a === b ? String(a) : `${a}..${b}`)).join(',')
+  return sorted.length === 1 ? text : `{${text}}`
+}

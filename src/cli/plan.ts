@@ -1,0 +1,76 @@
+import { formulaOf } from '../plan/formula.ts'
+import { type Command, UsageError } from './_command.ts'
+import { type Prepared, prepare, RECIPE_FLAGS } from './_recipe.ts'
+import { bold, bytes, count, dim, plural, table } from './_text.ts'
+
+export default {
+  summary: 'Say what a merge would read, compute and write, without doing it.',
+  positionals: 'RECIPE',
+  count: [1, 1],
+  flags: {
+    ...RECIPE_FLAGS,
+    formula: { doc: 'Show the mathematics of one tensor (with --tensor), or of the first of each kind.' },
+    tensor: { doc: 'The tensor to show.', value: 'NAME' },
+    json: { doc: 'Print the plan as JSON.' },
+  },
+  examples: ['merganser plan recipe.yml', 'merganser plan recipe.yml --formula --tensor model.layers.0.mlp.up_proj.weight'],
+  async run(args) {
+    const prepared = await prepare(args.positionals[0]!, args)
+    const tensor = args.values['tensor'] as string | undefined
+    if (tensor !== undefined && args.values['formula'] !== true) throw new UsageError('--tensor goes with --formula', 'add --formula')
+    if (args.values['formula'] === true) process.stdout.write(formulas(prepared, tensor))
+    else if (args.values['json'] === true) process.stdout.write(`${JSON.stringify(prepared.plan)}\n`)
+    else process.stdout.write(describe(prepared))
+  },
+} satisfies Command
+
+function formulas({ recipe, checkpoints, plan }: Prepared, tensor: string | undefined): string {
+  if (tensor !== undefined) return `${formulaOf(recipe, checkpoints, tensor)}\n`
+  const shown = new Set<number>()
+  const blocks: string[] = []
+  for (const task of plan.tasks) {
+    if (shown.has(task.program)) continue
+    shown.add(task.program)
+    const same = plan.tasks.filter(t => t.program === task.program).length
+    blocks.push(`${bold(task.name)}${same > 1 ? dim(`  and ${plural(same - 1, 'tensor')} of the same form`) : ''}\n${formulaOf(recipe, checkpoints, task.name)}\n`)
+  }
+  return blocks.join('\n')
+}
+
+function describe({ checkpoints, plan }: Prepared): string {
+  const { memory, totals, outputs, programs } = plan
+  const models = [
+    ['model', 'path', 'architecture', 'layers', 'tensors', 'bytes'],
+    ...[...checkpoints].map(([name, c]) => [
+      name === plan.donor ? `${name} *` : name,
+      c.ref,
+      c.architecture ?? '–',
+      String(c.layers.count),
+      count(c.tensors.size),
+      bytes(c.files.reduce((sum, f) => sum + f.size, 0)),
+    ]),
+  ]
+  const passes = new Map<number, number>()
+  let copied = 0
+  for (const task of plan.tasks) {
+    const program = programs[task.program]!
+    if (program.copy) copied++
+    else passes.set(program.passes.length, (passes.get(program.passes.length) ?? 0) + 1)
+  }
+  const work = [...passes].map(([p, n]) => `${plural(n, 'tensor')} in ${plural(p, 'pass', 'passes')}`)
+  if (copied > 0) work.push(`${plural(copied, 'tensor')} copied`)
+  if (totals.dropped > 0) work.push(`${plural(totals.dropped, 'tensor')} dropped`)
+  const dtypes = [...new Set(outputs.flatMap(f => f.tensors.map(t => t.dtype)))].join(', ')
+  const lines = [
+    table(models, [3, 4, 5]),
+    dim('* gives config, tensor order and dtypes'),
+    '',
+    `${bold('compute')}  ${work.join(', ')}`,
+    `${bold('read')}     ${bytes(totals.read)} at most`,
+    `${bold('write')}    ${bytes(totals.written)} as ${dtypes} in ${plural(outputs.length, 'file')}, and ${plan.companions.map(c => c.name).join(', ') || 'nothing beside them'}`,
+    `${bold('memory')}   ${bytes(memory.total)} of ${bytes(memory.budget)} for ${plural(memory.threads, 'thread')}`,
+    `${bold('disk')}     ${bytes(totals.disk)}`,
+    ...(plan.notes.length > 0 ? ['', ...plan.notes.map(n => `${dim('note:')} ${n}`)] : []),
+  ]
+  return `${lines.join('\n')}\n`
+}

@@ -1,0 +1,18 @@
+import { show } from '../algebra/show.ts'
+import type { Checkpoint } from '../checkpoint/checkpoint.ts'
+import { MergeError } from '../errors.ts'
+import { nearest } from '../recipe/locate.ts'
+import type { Recipe } from '../recipe/recipe.ts'
+import { chooseDonor } from './companions.ts'
+import { createLowering } from './lower.ts'
+
+/** The mathematics of one output tensor, as the engine will run it: shared terms have a line of their own. */
+export function formulaOf(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint>, tensor: string): string {
+  const names = [...new Set([...checkpoints.values()].flatMap(c => [...c.tensors.keys()]))]
+  if (!names.includes(tensor)) {
+    const near = nearest(tensor, names)
+    throw new MergeError(`there is no tensor "${tensor}"`, { fix: near ? `did you mean "${near}"?` : 'list the tensors with `merganser inspect MODEL`' })
+  }
+  const lowered = createLowering(recipe, checkpoints, chooseDonor(recipe)).lower(tensor)
+  return lowered ? show(lowered.root, input => lowered.inputs[input]!) : 'dropped by a rule'
+}

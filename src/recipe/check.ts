@@ -1,0 +1,141 @@
+import type { AnyMethod } from '../methods/method.ts'
+import { requireModel } from './advice.ts'
+import { faultAt } from './locate.ts'
+import { methodAt, own } from './lookup.ts'
+import { isAll, massOf } from './mass.ts'
+import { modelNamed } from './names.ts'
+import { coerce, refuseZeroSum } from './parameters.ts'
+import type { Argument, Expression, Note, Recipe } from './recipe.ts'
+import { label, show, showFactor } from './show.ts'
+import { checkSettings } from './values.ts'
+
+type Call = Extract<Expression, { kind: 'call' }>
+
+/** Checks all that can be known of a recipe without its checkpoints. Throws at the first error; gives what is merely odd as notes. */
+export function check(recipe: Recipe): readonly Note[] {
+  const notes = [recipe.merge, ...recipe.rules.flatMap(r => (r.action.kind === 'merge' ? [r.action.expression] : []))].flatMap(expression => {
+    const found = checkParts(recipe, expression)
+    requireModel(expression, recipe)
+    return found
+  })
+  for (const { action, at } of recipe.rules) if (action.kind === 'from') modelNamed(recipe.source, at, action.model, recipe.models)
+  const seen = new Set<string>()
+  return notes.filter(note => {
+    const key = JSON.stringify(note)
+    return !seen.has(key) && seen.add(key)
+  })
+}
+
+/** Checks a named sub-expression where it stands: it may be a model, a task vector or a number. */
+export function checkLet(recipe: Recipe, expression: Expression): void {
+  checkParts(recipe, expression)
+  massOf(expression, recipe)
+}
+
+function checkParts(recipe: Recipe, e: Expression): readonly Note[] {
+  switch (e.kind) {
+    case 'model':
+      modelNamed(recipe.source, e.at, e.model, recipe.models)
+      return []
+    case 'number':
+      return []
+    case 'negate':
+      return checkParts(recipe, e.of)
+    case 'binary':
+      return [...checkParts(recipe, e.left), ...checkParts(recipe, e.right)]
+    case 'call':
+      return [...e.arguments.flatMap(a => checkParts(recipe, a.expression)), ...(e.base ? checkParts(recipe, e.base) : []), ...checkCall(recipe, e)]
+    default:
+      throw e satisfies never
+  }
+}
+
+function checkCall(recipe: Recipe, call: Call): readonly Note[] {
+  const method = methodAt(recipe.source, call.at, call.method)
+  checkCount(recipe, call, method)
+  const notes = [
+    ...checkSettings(recipe, call.method, method, call.parameters, null),
+    ...call.arguments.flatMap(a => checkSettings(recipe, call.method, method, a.parameters, label(a.expression, recipe.source))),
+  ]
+  requireParameters(recipe, call, method)
+  requireBase(recipe, call, method)
+  refuseConstantZeroSum(recipe, call, method)
+  return [...notes, ...unsetNotes(call, method)]
+}
+
+function checkCount({ source }: Recipe, { method: name, arguments: given, at }: Call, { models }: AnyMethod): void {
+  const { min = 1, max = Infinity } = models ?? {}
+  const n = given.length
+  if (n >= min && n <= max) return
+  const wanted = min === max ? `takes ${plural(min)}` : n < min ? `needs at least ${plural(min)}` : `takes at most ${plural(max)}`
+  const list = n === 0 ? '' : ` (${given.map(a => label(a.expression, source)).join(', ')})`
+  const fix = n > max ? `keep ${max}, or use a method for any number of models, such as linear` : `add ${plural(min - n)}`
+  throw faultAt(source, at, `${name} ${wanted}, not ${n}${list}`, fix)
+}
+
+function requireParameters(recipe: Recipe, call: Call, method: AnyMethod): void {
+  for (const [name, param] of Object.entries(method.params)) {
+    if (param.default !== undefined || own(call.parameters, name)) continue
+    if (param.scope !== 'model') throw missing(recipe, call, null, name, param.scope === 'merge' && param.usual ? (param.usual[0] + param.usual[1]) / 2 : 1)
+    if (recipe.form !== 'mergekit' && param.inExpression !== undefined) continue
+    const lacking = call.arguments.find(a => !own(a.parameters, name))
+    if (lacking) throw missing(recipe, call, lacking, name, param.usual?.[1] ?? 1)
+  }
+}
+
+function missing({ form, source }: Recipe, call: Call, argument: Argument | null, name: string, example: number) {
+  const at = argument?.expression.at ?? call.at
+  if (form !== 'mergekit') {
+    const owner = argument ? ` for \`${label(argument.expression, source)}\`` : ''
+    return faultAt(source, at, `${call.method} needs ${name}${owner}`, `add \`${name}=${example}\` to the call: \`${written(call, `${name}=${example}`, source)}\``)
+  }
+  if (!argument) return faultAt(source, at, `${call.method} needs ${name}`, `add the line \`parameters: {${name}: ${example}}\``)
+  const here = Object.keys(argument.parameters).length > 0 ? `add \`${name}: ${example}\` to its parameters` : `add \`parameters: {${name}: ${example}}\` to this entry`
+  return faultAt(source, at, `${call.method} needs a ${name} for ${label(argument.expression, source)}`, `${here}, or \`${name}: ${example}\` to the top-level parameters`)
+}
+
+function requireBase({ source, form, models, ...rest }: Recipe, call: Call, method: AnyMethod): void {
+  if (call.base && method.base === 'unused') throw faultAt(source, call.base.at, `${call.method} takes no base`, 'leave out `base=`, or make it one of the models')
+  if (call.base || method.base !== 'required') return
+  const recipe = { source, form, models, ...rest }
+  const isModel = (e: Expression): boolean => isAll(massOf(e, recipe) ?? [], 1)
+  if (!call.arguments.every(a => isModel(a.expression))) return
+  const names = Object.keys(models)
+  const used = call.arguments.map(a => (a.expression.kind === 'model' ? a.expression.model : null))
+  const name = names.includes('base') ? 'base' : (names.find(n => !used.includes(n)) ?? 'NAME')
+  const base: Expression = { kind: 'model', model: name, at: call.at }
+  const spelt = show(base)
+  const deltas = call.arguments.map(a => `${showFactor(a.expression, source)} - ${spelt}`)
+  throw faultAt(
+    source,
+    call.at,
+    `${call.method} needs a base to merge models`,
+    `write \`${written(call, `base=${spelt}`, source)}\`, or merge task vectors: \`${spelt} + ${call.method}(${deltas.join(', ')})\``,
+  )
+}
+
+/** The call with one more parameter. */
+const written = (call: Call, parameter: string, source: Recipe['source']): string => `${show(call, source).slice(0, -1)}${call.arguments.length > 0 ? ', ' : ''}${parameter})`
+
+/** Where every weight is one number; weights that vary with tensor and layer are looked at for each tensor. */
+function refuseConstantZeroSum(recipe: Recipe, call: Call, method: AnyMethod): void {
+  const read = (name: string, settings: Argument['parameters']): number | boolean | string | null => {
+    const param = own(method.params, name)
+    const setting = own(settings, name) ?? own(call.parameters, name)
+    if (!param) return null
+    if (!setting) return (param.scope === 'model' ? (param.default ?? param.inExpression) : param.default) ?? null
+    return setting.filtered || typeof setting.value === 'object' ? null : (coerce(param, setting.value) ?? null)
+  }
+  const weights = call.arguments.map(a => read('weight', a.parameters))
+  if (!weights.every(w => typeof w === 'number')) return
+  refuseZeroSum(recipe, call, method, { models: weights.map(weight => ({ weight })), merge: { normalize: read('normalize', {}) } }, null)
+}
+
+const unsetNotes = (call: Call, method: AnyMethod): readonly Note[] =>
+  Object.entries(method.params).flatMap(([name, param]) => {
+    if (param.scope === 'flag' || param.scope === 'choice' || !param.unsetNote) return []
+    const isSet = own(call.parameters, name) !== undefined || call.arguments.some(a => own(a.parameters, name) !== undefined)
+    return isSet ? [] : [{ text: `${call.method}: ${param.unsetNote}`, at: call.at }]
+  })
+
+const plural = (n: number): string => `${n} model${n === 1 ? '' : 's'}`

@@ -1,0 +1,182 @@
+import { faultAt } from './locate.ts'
+import { scalarAt } from './parameters.ts'
+import type { Expression, Recipe } from './recipe.ts'
+import { label, show, showFactor } from './show.ts'
+
+const TOLERANCE = 1e-6 // of a mass: what rounding of written weights such as 0.333333 leaves
+
+/** A number, or a tensor with its mass, at each sampled position. */
+type Weighed = { readonly kind: 'number' | 'tensor'; readonly at: readonly number[] }
+
+/**
+ * How many models `expression` amounts to, at each of `positionsOf(expression)`: 1 for a model, 0 for a task vector. Null for a plain number.
+ * Throws at arithmetic that has no meaning, such as the product of two models.
+ */
+export function massOf(expression: Expression, recipe: Recipe): readonly number[] | null {
+  const weighed = weigh(expression, recipe, positionsOf(expression))
+  return weighed.kind === 'tensor' ? weighed.at : null
+}
+
+/** Whether a call merges task vectors, so that its result is one and its base is zero. */
+export const mergesTaskVectors = (call: Extract<Expression, { kind: 'call' }>, recipe: Recipe): boolean =>
+  call.base === null && call.arguments.length > 0 && isAll(massOf(call.arguments[0]!.expression, recipe) ?? [1], 0)
+
+/** The value of a part of an expression that names no model, at `position`; null if it does name one. */
+export function numberAt(e: Expression, position: number): number | null {
+  switch (e.kind) {
+    case 'model':
+    case 'call':
+      return null
+    case 'number':
+      return scalarAt(e.value, position)
+    case 'negate': {
+      const of = numberAt(e.of, position)
+      return of === null ? null : -of
+    }
+    case 'binary': {
+      const left = numberAt(e.left, position)
+      const right = left === null ? null : numberAt(e.right, position)
+      return left === null || right === null ? null : compute(e.op, left, right)
+    }
+    default:
+      throw e satisfies never
+  }
+}
+
+function compute(op: '+' | '-' | '*' | '/', a: number, b: number): number {
+  switch (op) {
+    case '+':
+      return a + b
+    case '-':
+      return a - b
+    case '*':
+      return a * b
+    case '/':
+      return a / b
+    default:
+      throw op satisfies never
+  }
+}
+
+/** Positions in [0, 1] between which every gradient of the expression is straight, and the middles between them. */
+export function positionsOf(expression: Expression): readonly number[] {
+  const lengths = new Set<number>()
+  collectLengths(expression, lengths)
+  const bends = [...new Set([0, ...[...lengths].flatMap(n => Array.from({ length: n }, (_, i) => i / (n - 1)))])].sort((a, b) => a - b)
+  return bends.flatMap((p, i) => (i === 0 ? [p] : [(bends[i - 1]! + p) / 2, p]))
+}
+
+function collectLengths(e: Expression, into: Set<number>): void {
+  switch (e.kind) {
+    case 'model':
+      return
+    case 'number':
+      if (typeof e.value !== 'number' && e.value.length > 1) into.add(e.value.length)
+      return
+    case 'negate':
+      collectLengths(e.of, into)
+      return
+    case 'binary':
+      collectLengths(e.left, into)
+      collectLengths(e.right, into)
+      return
+    case 'call':
+      for (const a of e.arguments) collectLengths(a.expression, into)
+      if (e.base) collectLengths(e.base, into)
+      return
+    default:
+      e satisfies never
+  }
+}
+
+export const isAll = (masses: readonly number[], wanted: number): boolean => masses.every(m => Math.abs(m - wanted) <= TOLERANCE)
+
+function weigh(e: Expression, recipe: Recipe, positions: readonly number[]): Weighed {
+  switch (e.kind) {
+    case 'model':
+      return { kind: 'tensor', at: positions.map(() => 1) }
+    case 'number':
+      return { kind: 'number', at: positions.map(p => scalarAt(e.value, p)) }
+    case 'negate': {
+      const of = weigh(e.of, recipe, positions)
+      return { kind: of.kind, at: of.at.map(m => -m) }
+    }
+    case 'binary':
+      return weighBinary(e, recipe, positions)
+    case 'call':
+      return weighCall(e, recipe, positions)
+    default:
+      throw e satisfies never
+  }
+}
+
+function weighBinary(e: Extract<Expression, { kind: 'binary' }>, recipe: Recipe, positions: readonly number[]): Weighed {
+  const left = weigh(e.left, recipe, positions)
+  const right = weigh(e.right, recipe, positions)
+  const fail = (what: string, fix: string) => faultAt(recipe.source, e.at, what, fix)
+  if (e.op === '+' || e.op === '-') {
+    if (left.kind !== right.kind) {
+      const [number, tensor] = left.kind === 'number' ? [e.left, e.right] : [e.right, e.left]
+      const noun = nounOf(left.kind === 'number' ? right : left)
+      const verb = e.op === '+' ? 'adds a number and' : 'subtracts a number and'
+      throw fail(`${verb} a ${noun}`, `numbers only multiply: \`${showFactor(number, recipe.source)}*${showFactor(tensor, recipe.source)}\``)
+    }
+  } else if (e.op === '*' && left.kind === 'tensor' && right.kind === 'tensor') {
+    throw fail(`multiplies a ${nounOf(left)} by a ${nounOf(right)}`, `multiply by a number: \`0.5*${showFactor(e.right, recipe.source)}\``)
+  } else if (e.op === '/' && right.kind === 'tensor') {
+    throw fail(`divides by a ${nounOf(right)}`, 'divide by a number')
+  } else if (e.op === '/' && right.at.some(n => n === 0)) {
+    throw fail('divides by 0', right.at.every(n => n === 0) ? 'divide by another number' : 'choose a gradient that never passes 0')
+  }
+  const at = left.at.map((l, i) => compute(e.op, l, right.at[i]!))
+  if (at.some(n => !Number.isFinite(n))) throw fail('the numbers here grow beyond what a computer can hold', 'write smaller numbers')
+  return { kind: left.kind === 'tensor' || right.kind === 'tensor' ? 'tensor' : 'number', at }
+}
+
+function weighCall(e: Extract<Expression, { kind: 'call' }>, recipe: Recipe, positions: readonly number[]): Weighed {
+  const kinds = e.arguments.map(argument => {
+    const weighed = weigh(argument.expression, recipe, positions)
+    const place = label(argument.expression, recipe.source)
+    if (weighed.kind === 'number')
+      throw faultAt(recipe.source, argument.expression.at, `an argument of ${e.method} is a number`, 'arguments are models or task vectors; parameters are written `name=value`')
+    if (isAll(weighed.at, 1)) return 1
+    if (isAll(weighed.at, 0)) return 0
+    const mass = weighed.at.find(m => Math.abs(m - 1) > TOLERANCE && Math.abs(m) > TOLERANCE) ?? weighed.at[0]!
+    throw faultAt(
+      recipe.source,
+      argument.expression.at,
+      `\`${place}\` is neither a model nor a task vector: its weights add up to ${rounded(mass)}`,
+      'arguments of a method add up to 1 (a model) or to 0 (a task vector, such as `math - base`)',
+    )
+  })
+  const kind = kinds[0] ?? 1
+  const other = kinds.findIndex(k => k !== kind)
+  if (other > 0) {
+    const name = (i: number) => `\`${label(e.arguments[i]!.expression, recipe.source)}\` is a ${kinds[i] === 1 ? 'model' : 'task vector'}`
+    throw faultAt(
+      recipe.source,
+      e.arguments[other]!.expression.at,
+      `${e.method} mixes models and task vectors: ${name(0)}, ${name(other)}`,
+      'make all arguments models, or all task vectors such as `math - base`',
+    )
+  }
+  if (e.base) weighBase(e, e.base, kind, recipe, positions)
+  return { kind: 'tensor', at: positions.map(() => kind) }
+}
+
+function weighBase(e: Extract<Expression, { kind: 'call' }>, base: Expression, kind: 0 | 1, recipe: Recipe, positions: readonly number[]): void {
+  if (kind === 0) {
+    const whole = show({ ...e, base: null }, recipe.source)
+    throw faultAt(recipe.source, base.at, `the arguments of ${e.method} are task vectors, which need no base`, `write \`${showFactor(base, recipe.source)} + ${whole}\``)
+  }
+  const weighed = weigh(base, recipe, positions)
+  if (weighed.kind === 'number' || !isAll(weighed.at, 1))
+    throw faultAt(recipe.source, base.at, `the base of ${e.method} must be a model, not a ${nounOf(weighed)}`, 'write `base=NAME` with the name of a model')
+}
+
+function nounOf({ kind, at }: Weighed): 'number' | 'model' | 'task vector' {
+  return kind === 'number' ? 'number' : isAll(at, 0) ? 'task vector' : 'model'
+}
+
+/** A mass or weight for people: without the digits that rounding adds. */
+export const rounded = (value: number): string => String(Number(value.toPrecision(6)))

@@ -1,0 +1,113 @@
+import type { Entry, MapValue } from './document.ts'
+import { checkKeys, dtypeAt, entryOf, mapOf, seedOf, shardSizeOf, textOf } from './fields.ts'
+import { faultAt } from './locate.ts'
+import { type Let, modelNamed, nameFault, scopeOf } from './names.ts'
+import type { Expression, ModelRef, Note, Recipe, Rule, SourceText } from './recipe.ts'
+import { expressionOf, readRules } from './rules.ts'
+
+export const MERGANSER_KEYS = ['models', 'let', 'merge', 'rules', 'output', 'seed'] as const
+const MODELS_EXAMPLE = 'models: {base: path/to/base, math: path/to/math}'
+
+type Models = Readonly<Record<string, ModelRef>>
+
+/** Reads Merganser's own form: named models, and an expression under `merge:`. Gives the lets besides, to be checked where they stand. */
+export function readMerganser(source: SourceText, root: MapValue): { recipe: Recipe; lets: readonly Expression[] } {
+  checkKeys(source, root, MERGANSER_KEYS, { ignore: /^(x-|_)/ })
+  const models = readModels(source, root)
+  const named = readLets(source, root, models)
+  const scope = scopeOf(source, models, named)
+  const merge = expressionOf(scope, root.entries.get('merge')!.value, 'merge')
+  const notes: Note[] = []
+  const rulesEntry = entryOf(root, 'rules')
+  const rules = rulesEntry ? readRules(scope, models, rulesEntry, notes) : []
+  const output = readOutput(source, root, models)
+  notes.push(...unusedNotes(models, merge, rules, output), ...named.filter(l => !scope.used.has(l.name)).map(l => ({ text: `let "${l.name}" is never used`, at: l.at })))
+  const lets = named.map(l => scope.lookup(l.name, l.at, 0)!) // last, as looking a name up uses it
+  return { recipe: { form: 'merganser', source, models, merge, rules, output, seed: seedOf(source, root, ['seed']), notes }, lets }
+}
+
+function readModels(source: SourceText, root: MapValue): Models {
+  const entry = entryOf(root, 'models')
+  if (!entry) throw faultAt(source, root.entries.get('merge')!.keyAt, 'the recipe names no models', `add \`${MODELS_EXAMPLE}\``)
+  if (entry.value.kind === 'list') throw faultAt(source, entry.keyAt, 'with `merge:`, models must be a mapping of names to paths', `write \`${MODELS_EXAMPLE}\``)
+  const { entries } = mapOf(source, entry.value, 'models', MODELS_EXAMPLE)
+  if (entries.size === 0) throw faultAt(source, entry.at, 'the recipe names no models', `write \`${MODELS_EXAMPLE}\``)
+  return Object.fromEntries([...entries.values()].map(e => [nameOf(source, e), readPath(source, e)]))
+}
+
+function readPath(source: SourceText, { key, value }: Entry): ModelRef {
+  if (value.kind !== 'map') return { path: textOf(source, value, `the path of ${key}`, `${key}: path/to/model`), at: value.at }
+  checkKeys(source, value, ['path'])
+  const inner = entryOf(value, 'path')
+  if (!inner) throw faultAt(source, value.at, `${key} has no path`, `write \`${key}: path/to/model\``)
+  return { path: textOf(source, inner.value, `the path of ${key}`, `${key}: path/to/model`), at: inner.value.at }
+}
+
+function nameOf(source: SourceText, { key, keyAt }: Entry): string {
+  const fault = nameFault(key)
+  if (fault) throw faultAt(source, keyAt, fault.what, fault.fix)
+  return key
+}
+
+function readLets(source: SourceText, root: MapValue, models: Models): readonly Let[] {
+  const entry = entryOf(root, 'let')
+  if (!entry) return []
+  return [...mapOf(source, entry.value, 'let', 'let: {tau: math - base}').entries.values()].map(e => {
+    const name = nameOf(source, e)
+    if (Object.hasOwn(models, name)) throw faultAt(source, e.keyAt, `"${name}" is already the name of a model`, 'choose another name')
+    if (e.value.kind === 'map') throw faultAt(source, e.value.at, `let "${name}" must be an expression`, `put it in quotes: \`${name}: 'math - base'\``)
+    if (e.value.kind === 'scalar' && e.value.value === null) throw faultAt(source, e.keyAt, `let "${name}" has no expression`, `write for example \`${name}: math - base\``)
+    return { name, at: e.keyAt, placed: e.value.placed }
+  })
+}
+
+function readOutput(source: SourceText, root: MapValue, models: Models): Recipe['output'] {
+  const entry = entryOf(root, 'output')
+  const map: MapValue = entry ? mapOf(source, entry.value, 'output', 'output: {dtype: bfloat16}') : { kind: 'map', entries: new Map(), at: root.at }
+  checkKeys(source, map, ['dtype', 'shard_size', 'config_from', 'tokenizer_from'])
+  const donor = (key: string): string | null => {
+    const given = entryOf(map, key)
+    return given && modelNamed(source, given.value.at, textOf(source, given.value, key, `${key}: base`), models)
+  }
+  return { dtype: dtypeAt(source, map, 'dtype'), shardSize: shardSizeOf(source, map), configFrom: donor('config_from'), tokenizerFrom: donor('tokenizer_from') }
+}
+
+/** A note for each model that nothing refers to, and for each path that has two names. */
+export function unusedNotes(models: Models, merge: Expression, rules: readonly Rule[], output: Recipe['output']): Note[] {
+  const used = new Set<string | null>([output.configFrom, output.tokenizerFrom])
+  collectModels(merge, used)
+  for (const { action } of rules) {
+    if (action.kind === 'merge') collectModels(action.expression, used)
+    else if (action.kind === 'from') used.add(action.model)
+  }
+  const entries = Object.entries(models)
+  const unused = entries.filter(([name]) => !used.has(name)).map(([name, { at }]) => ({ text: `model "${name}" is never used`, at }))
+  const twice = entries.flatMap(([name, { path, at }], i) => {
+    const before = entries.slice(0, i).find(([, other]) => other.path === path)
+    return before ? [{ text: `"${before[0]}" and "${name}" are the same path, ${path}`, at }] : []
+  })
+  return [...unused, ...twice]
+}
+
+function collectModels(e: Expression, into: Set<string | null>): void {
+  switch (e.kind) {
+    case 'model':
+      into.add(e.model)
+      return
+    case 'number':
+      return
+    case 'negate':
+      collectModels(e.of, into)
+      return
+    case 'binary':
+      collectModels(e.left, into)
+      collectModels(e.right, into)
+      return
+    case 'call':
+      for (const a of e.arguments) collectModels(a.expression, into)
+      if (e.base) collectModels(e.base, into)
+      return
+    default:
+      e satisfies never
+  }
+}

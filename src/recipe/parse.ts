@@ -1,0 +1,58 @@
+import { MergeError } from '../errors.ts'
+import { check, checkLet } from './check.ts'
+import { parseExpression } from './expression.ts'
+import { DEFAULT_SHARD_BYTES } from './fields.ts'
+import { own } from './lookup.ts'
+import { unusedNotes } from './merganser.ts'
+import { nameFault, scopeOf } from './names.ts'
+import { placedAlone } from './placed.ts'
+import type { Expression, ModelRef, Recipe, SourceText } from './recipe.ts'
+import { readYaml } from './yaml.ts'
+
+export interface ParseOptions {
+  /** What messages call the text: the file's name. */
+  readonly name?: string
+  /** Names to paths. With them the text is one expression, without them a YAML recipe. */
+  readonly models?: Readonly<Record<string, string>>
+  /** Taken instead of what the recipe says. */
+  readonly output?: Partial<Recipe['output']>
+  readonly seed?: number
+}
+
+/**
+ * Reads a recipe: YAML in mergekit's or Merganser's form, or an expression when `models` are given.
+ * Everything that can be known without opening a checkpoint is checked; throws a MergeError at the line and column at fault.
+ *
+ * @example
+ * const recipe = parse('base + 0.5*(math - base)', { models: { base: 'models/base', math: 'models/math' } })
+ * recipe.merge.kind // 'binary'
+ */
+export function parse(text: string, options: ParseOptions = {}): Recipe {
+  const source: SourceText = { name: options.name ?? (options.models ? 'expression' : 'recipe'), text: text.replace(/^\ufeff/, '') }
+  const { recipe, lets } = options.models ? readExpression(source, options.models) : readYaml(source)
+  const given: Recipe = { ...recipe, output: { ...recipe.output, ...options.output }, seed: options.seed ?? recipe.seed }
+  checkOptions(given)
+  for (const expression of lets) checkLet(given, expression)
+  return { ...given, notes: [...given.notes, ...check(given)] }
+}
+
+function readExpression(source: SourceText, paths: Readonly<Record<string, string>>): { recipe: Recipe; lets: readonly Expression[] } {
+  const models: Readonly<Record<string, ModelRef>> = Object.fromEntries(
+    Object.entries(paths).map(([name, path]) => {
+      const fault = nameFault(name)
+      if (fault) throw new MergeError(fault.what, { fix: fault.fix })
+      if (path.trim() === '') throw new MergeError(`model "${name}" has no path`, { fix: `give it as ${name}=path/to/model` })
+      return [name, { path, at: null }]
+    }),
+  )
+  const merge = parseExpression(placedAlone(source), scopeOf(source, models, []))
+  const output = { dtype: null, shardSize: DEFAULT_SHARD_BYTES, configFrom: null, tokenizerFrom: null }
+  return { recipe: { form: 'expression', source, models, merge, rules: [], output, seed: 0, notes: unusedNotes(models, merge, [], output) }, lets: [] }
+}
+
+function checkOptions({ models, output, seed }: Recipe): void {
+  if (!Number.isSafeInteger(seed) || seed < 0) throw new MergeError(`the seed is ${seed}`, { fix: 'give a whole number from 0 to 2^53 - 1' })
+  for (const donor of [output.configFrom, output.tokenizerFrom]) {
+    if (donor !== null && !own(models, donor)) throw new MergeError(`unknown model "${donor}"`, { fix: `models: ${Object.keys(models).join(', ')}` })
+  }
+}
