@@ -1,9 +1,11 @@
 // Folder → registry: writes src/methods/_all.ts and src/formats/_all.ts from what lies in the folders, so that adding a method is adding a file;
-// and compiles the kernels into src/kernels/_wasm.ts. What it writes is committed; test/generated.test.ts checks that it is what the sources give.
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+// compiles the kernels into src/kernels/_wasm.ts; and writes docs/methods from what the methods say of themselves.
+// What it writes is committed; test/generated.test.ts checks that it is what the sources give. Needs no build: dist is neither read nor written.
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { dirname, join } from 'node:path'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import asc from 'assemblyscript/asc'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -12,13 +14,17 @@ const REGISTRIES = [
   { folder: 'formats', skip: ['format.ts'], exported: 'FORMATS', type: 'Format', from: './format.ts', doc: 'Every checkpoint format: the files of this folder.' },
 ]
 const HEADER = '// Written by `npm run generate`. Do not edit.'
+const DOCS = 'docs/methods'
+
+const namesIn = ({ folder, skip }) =>
+  readdirSync(`${root}src/${folder}`)
+    .filter(f => f.endsWith('.ts') && !f.endsWith('.test.ts') && !f.startsWith('_') && !skip.includes(f))
+    .map(f => f.slice(0, -3))
+    .sort()
 
 function registries() {
   return REGISTRIES.map(({ folder, skip, exported, type, from, doc }) => {
-    const names = readdirSync(`${root}src/${folder}`)
-      .filter(f => f.endsWith('.ts') && !f.endsWith('.test.ts') && !f.startsWith('_') && !skip.includes(f))
-      .map(f => f.slice(0, -3))
-      .sort()
+    const names = namesIn({ folder, skip })
     const imports = [{ line: `import type { ${type} } from '${from}'`, path: from }, ...names.map(n => ({ line: `import ${n} from './${n}.ts'`, path: `./${n}.ts` }))]
     imports.sort((a, b) => (a.path < b.path ? -1 : 1))
     const entries = `{\n${names.map(n => `  ${n},\n`).join('')}}`
@@ -54,17 +60,94 @@ async function kernels() {
   }
 }
 
+/** One page per method and an index of them. The sources are compiled for the purpose, so the pages never describe an old build. */
+async function docs() {
+  const out = mkdtempSync(join(tmpdir(), 'merganser-docs-'))
+  try {
+    writeFileSync(join(out, 'package.json'), '{ "type": "module" }')
+    // Types are the build's business; and only methods and algebra are run, which import nothing from elsewhere.
+    execFileSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`, '-p', `${root}tsconfig.json`, '--outDir', out, '--noCheck', '--declaration', 'false'], {
+      stdio: 'inherit',
+    })
+    const load = name => import(pathToFileURL(join(out, 'methods', `${name}.js`)).href)
+    const { describeMethod } = await load('_describe')
+    const names = namesIn(REGISTRIES.find(r => r.folder === 'methods'))
+    const methods = await Promise.all(names.map(async name => ({ name, method: (await load(name)).default })))
+    const pages = methods.map(({ name, method }) => ({ path: `${DOCS}/${name}.md`, text: page(name, method, describeMethod(name, method)) }))
+    return [{ path: `${DOCS}/README.md`, text: index(methods) }, ...pages]
+  } finally {
+    rmSync(out, { recursive: true })
+  }
+}
+
+const NOTE = '<!-- Written by `npm run generate` from src/methods. Do not edit. -->'
+
+function page(name, method, { title, about, paper, use, rows, recipe, formula }) {
+  const ignored = method.ignored?.length ? `\nOther tools’ recipes also set ${method.ignored.map(p => `\`${p}\``).join(', ')}: accepted, without effect.\n` : ''
+  const parameters = rows.length > 0 ? tableOf([['Parameter', 'For', 'Default', 'Range', 'Meaning'], ...rows.map(([param, ...rest]) => [`\`${param}\``, ...rest])]) : 'None.\n'
+  return `${NOTE}
+# ${name}
+
+${title}
+
+${about}
+
+${paper ? `Paper: <${paper}>\n\n` : ''}${use}
+
+## Parameters
+
+${parameters}${ignored}
+## Recipe
+
+${recipe}
+## Formula
+
+What the recipe above computes, for ${formula.of}. For a recipe of your own: \`merganser plan RECIPE --formula --tensor NAME\`.
+
+\`\`\`
+${formula.lines}
+\`\`\`
+`
+}
+
+function index(methods) {
+  const link = paper => (paper ? `[paper](${paper})` : '')
+  const rows = methods.map(({ name, method }) => [
+    `[${name}](${name}.md)`,
+    method.summary,
+    Object.keys(method.params)
+      .map(p => `\`${p}\``)
+      .join(', '),
+    link(method.paper),
+  ])
+  return `${NOTE}\n# Merge methods\n\nThe same on the command line: \`merganser methods\`, \`merganser methods NAME\`.\n\n${tableOf([['Method', 'What it does', 'Parameters', ''], ...rows])}`
+}
+
+/** A Markdown table; a bar within a cell is escaped. */
+function tableOf([head, ...rows]) {
+  const line = cells => `| ${cells.map(c => c.replaceAll('|', '\\|')).join(' | ')} |`
+  return `${[line(head), line(head.map(() => '---')), ...rows.map(line)].join('\n')}\n`
+}
+
 /** Every generated file with the text it should have. */
-export const generated = async () => [...registries(), await kernels()]
+export const generated = async () => [...registries(), await kernels(), ...(await docs())]
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for (const { path, text } of await generated()) {
+  const files = await generated()
+  for (const { path, text } of files) {
     let old = ''
     try {
       old = readFileSync(root + path, 'utf8')
     } catch {}
     if (old === text) continue
+    mkdirSync(dirname(root + path), { recursive: true })
     writeFileSync(root + path, text)
     console.log(`wrote ${path}`)
+  }
+  for (const name of readdirSync(root + DOCS)) {
+    const path = `${DOCS}/${name}`
+    if (files.some(f => f.path === path)) continue
+    rmSync(root + path) // the page of a method that is no more
+    console.log(`removed ${path}`)
   }
 }

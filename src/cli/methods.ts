@@ -31,8 +31,10 @@ export default {
       process.stdout.write(`${table([['method', 'what it does', 'parameters (default)'], ...rows])}\n`)
       return
     }
-    const { title, about, paper, use, rows, recipe } = describeMethod(name, METHODS[name]!)
+    const { title, about, paper, use, rows, recipe, formula } = describeMethod(name, METHODS[name]!)
     const parameters = rows.length > 0 ? `\n${table([['parameter', 'for', 'default', 'range', 'meaning'], ...rows])}\n` : ''
-    process.stdout.write(`${bold(name)}: ${title}\n${about}\n${paper ? `Paper: ${paper}\n` : ''}${use}\n${parameters}\n${recipe}\n`)
+    process.stdout.write(
+      `${bold(name)}: ${title}\n${about}\n${paper ? `Paper: ${paper}\n` : ''}${use}\n${parameters}\n${recipe}\nWhat it computes (${formula.of}):\n\n${formula.lines.replaceAll(/^/gm, '    ')}\n`,
+    )
   },
 } satisfies Command

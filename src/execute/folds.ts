@@ -1,6 +1,6 @@
 import { assert } from '../errors.ts'
 import type { Kernels } from '../kernels/kernels.ts'
-import type { Fold, Pass, ScalarOp } from '../plan/program.ts'
+import { type Fold, isSelect, type Pass, type ScalarOp } from '../plan/program.ts'
 
 /** What one range of a tensor gives to each fold of a pass. */
 export type Partial = { readonly kind: 'sum'; readonly blocks: number[] } | { readonly kind: 'counts'; counts: Uint32Array }
@@ -10,16 +10,16 @@ export type Partials = Partial[]
 export function combine(folds: readonly Fold[], ranges: readonly Partials[], scalars: Float64Array, ranks: Map<number, number>): void {
   for (const [i, fold] of folds.entries()) {
     const parts = ranges.map(r => r[i]!)
-    if (fold.kind === 'sum') {
+    if (!isSelect(fold)) {
       let total = 0
       for (const part of parts) if (part.kind === 'sum') for (const block of part.blocks) total += block
       scalars[fold.to] = total
       continue
     }
     const counts = addCounts(parts)
-    const rank = fold.kind === 'high' ? scalars[fold.rank]! : ranks.get(fold.to)!
+    const rank = fold.kind === 'count_high' ? scalars[fold.rank]! : ranks.get(fold.to)!
     const { bin, above } = descend(counts, rank)
-    if (fold.kind === 'high') {
+    if (fold.kind === 'count_high') {
       ranks.set(fold.to, rank - above) // the rank that is left within the bin
       scalars[fold.to] = bin
     } else scalars[fold.to] = unordered(((scalars[fold.to]! << 16) | bin) >>> 0)
@@ -30,7 +30,7 @@ function addCounts(parts: readonly Partial[]): Uint32Array {
   const [first, ...rest] = parts
   assert(first?.kind === 'counts', 'a select gathers counts')
   const total = first.counts
-  for (const part of rest) if (part.kind === 'counts') part.counts.forEach((c, bin) => (total[bin] = total[bin]! + c))
+  for (const part of rest) if (part.kind === 'counts') for (const [bin, c] of part.counts.entries()) total[bin] = total[bin]! + c
   return total
 }
 

@@ -1,8 +1,9 @@
-import { bytesOf, type FloatDType, isFloat } from '../dtype.ts'
+import { bytesOf, type FloatDType } from '../dtype.ts'
 import { assert } from '../errors.ts'
-import { createEngine, type Engine, NONFINITE_F32, NONFINITE_STORED, PHILOX_ROUNDS } from '../kernels/kernels.ts'
+import { COUNTERS_BYTES, createEngine, type Engine, NONFINITE, OP_BYTES, OVERFLOWING } from '../kernels/kernels.ts'
 import { bytesFor, residentBytes } from '../plan/budget.ts'
-import { isScalar, type Program, type StripOp, scalarIndex } from '../plan/program.ts'
+import { isScalar, isSelect, type Operand, type Program, scalarIndex } from '../plan/program.ts'
+import { streamKey } from '../plan/random.ts'
 import { BLOCK, type Tiling } from '../plan/tiling.ts'
 import type { Partials } from './folds.ts'
 
@@ -39,19 +40,16 @@ export interface Runner {
   readonly engine: Engine
   /** Whether the whole of a tensor of `size` elements fits beside the program's registers. */
   fits(program: Program, size: number): boolean
-  /** Runs one job; tells each finding at most once per strip. Gives what the pass gathered. */
+  /** Runs one job; tells the first finding of each port in each chunk. Gives what the pass gathered. */
   run(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials>
 }
 
-/** One step of a pass on one strip: elements [s, s + n) of the tensor, `offset` elements into the input buffers. */
-type Step = (s: number, n: number, offset: number, found: (finding: Finding) => void) => void
-
-const COUNTERS_BYTES = 65_536 * 4 // a radix select's u32 counters
-const SLACK = 64 // kernels round lengths up to 16 elements
+const SLACK = 64 // bytes: kernels round lengths up to 16 elements
 
 /** A runner with `bytes` of WebAssembly memory, as plan/budget.ts counted them. */
 export function createRunner(bytes: number, tiling: Tiling): Runner {
   const { strip, chunk } = tiling
+  assert(BLOCK % chunk === 0 && chunk % strip === 0 && strip % 16 === 0, `blocks are cut into chunks, chunks into strips (${chunk}, ${strip})`)
   const engine = createEngine(bytes)
   const { kernels, memory } = engine
   const room = memory.buffer.byteLength - engine.heap
@@ -61,52 +59,43 @@ export function createRunner(bytes: number, tiling: Tiling): Runner {
     const { program, start, end } = job
     const pass = program.passes[job.pass]!
     const at = layOut(job)
-    const steps = pass.strips.map(op => stepFor(op, job, at))
-    const partials: Partials = pass.folds.map(fold => (fold.kind === 'sum' ? { kind: 'sum', blocks: [] } : { kind: 'counts', counts: new Uint32Array(0) }))
-    const loads = program.copy ? [0] : [...new Set(pass.strips.flatMap(op => (op.kind === 'load' ? [op.source] : [])))]
-    const reads = job.resident && job.pass > 0 ? [] : job.resident ? program.sources.map((_, slot) => slot) : loads
+    const ops = encode(job, at)
+    const partials: Partials = pass.folds.map(fold => (isSelect(fold) ? { kind: 'counts', counts: new Uint32Array(0) } : { kind: 'sum', blocks: [] }))
+    const reads = job.resident ? (job.pass > 0 ? [] : program.sources.map((_, slot) => slot)) : program.copy ? [0] : [...new Set(ops.loads.map(l => l.source))]
 
     for (let from = start; from < end; from += chunk) {
-      const to = Math.min(end, from + chunk)
+      const n = Math.min(chunk, end - from)
       const offset = job.resident ? from - start : 0
+      const stored = (slot: number): number => at.raw[slot]! + offset * bytesOf(program.sources[slot]!)
       for (const slot of reads) {
-        const width = bytesOf(program.sources[slot]!)
-        const waiting = ports.read(slot, new Uint8Array(memory.buffer, at.raw[slot]! + offset * width, (to - from) * width), from)
+        const waiting = ports.read(slot, new Uint8Array(memory.buffer, stored(slot), n * bytesOf(program.sources[slot]!)), from)
         if (waiting) await waiting
       }
-      for (let s = from; s < to; s += strip) {
-        const n = Math.min(strip, to - s)
-        for (const step of steps) step(s, n, offset + s - from, found)
-        gather(s, n, end)
-        if (pass.output !== null) store(pass.output, s, n, s - from)
+      for (const load of ops.loads) load.rewind(stored(load.source))
+      ops.store?.rewind(at.out)
+      kernels.run(at.ops, ops.count, n, strip)
+
+      for (const load of ops.loads) {
+        if (load.largest() < NONFINITE) continue
+        const dtype = program.sources[load.source] as FloatDType // only floats are loaded
+        const finding = scan(at.scratch, n, from, NONFINITE, (s, m) => engine.load[dtype](at.scratch, stored(load.source) + s * bytesOf(dtype), m))
+        if (finding) found({ source: load.source, ...finding })
+      }
+      if (ops.store) {
+        const dtype = program.output as FloatDType // only a copy has another
+        if (ops.store.largest() >= OVERFLOWING[dtype]) findOutput(job, at, ops, n, from, stored, found)
+      }
+      if ((from + n) % BLOCK === 0 || from + n === end) {
+        for (const [i, partial] of partials.entries()) if (partial.kind === 'sum') partial.blocks.push(kernels.sum_take(at.folds[i]!))
       }
       if (pass.output !== null || program.copy) {
-        const width = bytesOf(program.output)
-        const waiting = ports.write(new Uint8Array(memory.buffer, program.copy ? at.raw[0]! + offset * width : at.out, (to - from) * width), from)
+        const bytes = n * bytesOf(program.output)
+        const waiting = ports.write(new Uint8Array(memory.buffer, program.copy ? stored(0) : at.out, bytes), from)
         if (waiting) await waiting
       }
     }
-    for (const [i, partial] of partials.entries()) {
-      if (partial.kind === 'counts') partial.counts = new Uint32Array(memory.buffer.slice(at.folds[i]!, at.folds[i]! + COUNTERS_BYTES))
-    }
+    for (const [i, partial] of partials.entries()) if (partial.kind === 'counts') partial.counts = countersAt(at.folds[i]!)
     return partials
-
-    function gather(s: number, n: number, last: number): void {
-      for (const [i, fold] of pass.folds.entries()) {
-        const x = at.register(fold.register)
-        if (fold.kind === 'sum') kernels.sum_add(at.folds[i]!, x, n)
-        else if (fold.kind === 'high') kernels.count_high(at.folds[i]!, x, n)
-        else kernels.count_low(at.folds[i]!, job.scalars[fold.to]!, x, n) // between its two steps a select keeps its prefix where its result will stand
-        const partial = partials[i]!
-        if (partial.kind === 'sum' && ((s + n) % BLOCK === 0 || s + n === last)) partial.blocks.push(kernels.sum_take(at.folds[i]!))
-      }
-    }
-
-    function store(register: number, s: number, n: number, offset: number): void {
-      const dtype = program.output as FloatDType // only a copy has another
-      const most = engine.store[dtype](at.out + offset * bytesOf(dtype), at.register(register), n)
-      if (most >>> 0 >= NONFINITE_STORED[dtype]) found(locate(at.register(register), n, s, null, dtype))
-    }
   }
 
   /** Addresses for one job. Inputs lie before the folds, which differ from pass to pass, so that they can stay. */
@@ -118,59 +107,118 @@ export function createRunner(bytes: number, tiling: Tiling): Runner {
       free += Math.ceil(size / 64) * 64
       return at
     }
+    const ops = take(program.passes.reduce((most, p) => Math.max(most, p.strips.length + p.folds.length + 1), 0) * OP_BYTES)
     const registers = Array.from({ length: program.registers }, () => take(strip * 4))
     const held = job.resident ? Math.max(chunk, end - start) : chunk
     const raw = program.sources.map(dtype => take(held * bytesOf(dtype) + SLACK))
     const out = take(chunk * bytesOf(program.output) + SLACK)
     const firstFold = free
-    const folds = program.passes[job.pass]!.folds.map(fold => take(fold.kind === 'sum' ? 64 : COUNTERS_BYTES))
+    const folds = program.passes[job.pass]!.folds.map(fold => take(isSelect(fold) ? COUNTERS_BYTES : 64))
     assert(free <= memory.buffer.byteLength, `a program fits the memory planned for it (${free} of ${memory.buffer.byteLength} bytes, ${bytesFor(program, tiling)} counted)`)
     new Uint8Array(memory.buffer, firstFold, free - firstFold).fill(0)
-    return { register: (index: number): number => registers[index]!, raw, out, folds }
+    return { ops, register: (index: number): number => registers[index]!, scratch: registers[0]!, raw, out, folds }
   }
 
-  function stepFor(op: StripOp, job: Job, at: ReturnType<typeof layOut>): Step {
-    const { program, scalars } = job
-    const to = at.register(op.to)
-    if (op.kind === 'load') {
-      const dtype = program.sources[op.source]!
-      assert(isFloat(dtype), `only floats are loaded, not ${dtype}`)
-      const load = engine.load[dtype]
-      const width = bytesOf(dtype)
-      const raw = at.raw[op.source]!
-      return (s, n, offset, found) => {
-        if (load(to, raw + offset * width, n) >>> 0 >= NONFINITE_F32) found(locate(to, n, s, op.source, 'F32'))
+  /** Writes the pass's ops into memory as assembly/machine.ts reads them. */
+  function encode({ program, pass: p, start, scalars, key }: Job, at: ReturnType<typeof layOut>) {
+    const pass = program.passes[p]!
+    const words = new Uint32Array(memory.buffer, at.ops, ((pass.strips.length + pass.folds.length + 1) * OP_BYTES) / 4)
+    const floats = new Float32Array(words.buffer, words.byteOffset, words.length)
+    words.fill(0)
+    let count = 0
+    /** Begins an op; gives the place of its first word. */
+    const op = (name: string, to: number): number => {
+      const code = engine.opcodes[name]
+      assert(code !== undefined, `there is a kernel ${name}`)
+      const w = (count++ * OP_BYTES) / 4
+      words[w] = code
+      words[w + 1] = to
+      return w
+    }
+    const operand = (w: number, value: Operand): void => {
+      if (isScalar(value)) floats[w] = scalars[scalarIndex(value)]!
+      else words[w] = at.register(value)
+    }
+    const moving = (w: number, pointer: number) => ({
+      rewind(address: number): void {
+        words[pointer] = address
+        words[w + 5] = 0
+      },
+      largest: (): number => words[w + 5]!,
+    })
+    const loads: { source: number; rewind(address: number): void; largest(): number }[] = []
+    for (const step of pass.strips) {
+      const to = at.register(step.to)
+      if (step.kind === 'load') {
+        const dtype = program.sources[step.source]!
+        const w = op(`load_${dtype.toLowerCase()}`, to)
+        words[w + 3] = bytesOf(dtype)
+        loads.push({ source: step.source, ...moving(w, w + 2) })
+      } else if (step.kind === 'random') {
+        const w = op('random', to)
+        const [key0, key1] = streamKey(key, step.label, start)
+        words.set([start, key0, key1], w + 2)
+      } else if (step.kernel === 'pick') {
+        const [test, yes, no] = step.operands as readonly [Operand, Operand, Operand]
+        const chosen = scalars[scalarIndex(test)] !== 0 ? yes : no
+        operand(op(isScalar(chosen) ? 'fill' : 'copy', to) + 2, chosen)
+      } else {
+        const w = op(step.kernel, to)
+        for (const [i, value] of step.operands.entries()) operand(w + 2 + i, value)
       }
     }
-    if (op.kind === 'random') {
-      const [key0, key1] = job.key
-      return (s, n) => kernels.random(to, n, s / 16, op.label, key0, key1, PHILOX_ROUNDS)
+    for (const [i, fold] of pass.folds.entries()) {
+      const w = op(fold.kind, at.folds[i]!)
+      for (const [j, register] of fold.registers.entries()) words[w + 2 + j] = at.register(register)
+      if (fold.kind === 'count_low') words[w + 3] = scalars[fold.to]! // between its two steps a select keeps its prefix where its result will stand
     }
-    const value = (operand: number): number => (isScalar(operand) ? Math.fround(scalars[scalarIndex(operand)]!) : at.register(operand))
-    if (op.kernel === 'pick') {
-      const chosen = scalars[scalarIndex(op.operands[0]!)] !== 0 ? op.operands[1]! : op.operands[2]!
-      const from = value(chosen)
-      if (isScalar(chosen)) return (_s, n) => void new Float32Array(memory.buffer, to, n).fill(from)
-      return (_s, n) => void new Uint8Array(memory.buffer).copyWithin(to, from, from + n * 4)
-    }
-    const kernel = (kernels as unknown as Record<string, (...args: number[]) => void>)[op.kernel] // plan/passes.ts made the name from the operands
-    assert(kernel, `there is a kernel ${op.kernel}`)
-    const [a, b, c] = op.operands.map(value) as [number, number, number]
-    if (op.operands.length === 1) return (_s, n) => kernel(to, a, n)
-    if (op.operands.length === 2) return (_s, n) => kernel(to, a, b, n)
-    return (_s, n) => kernel(to, a, b, c, n)
+    if (pass.output === null) return { count, loads, store: null }
+    const w = op(`store_${program.output.toLowerCase()}`, at.out)
+    words[w + 2] = at.register(pass.output)
+    words[w + 3] = bytesOf(program.output)
+    return { count, loads, store: moving(w, w + 1) }
   }
 
-  /** The first value of a strip that is not finite, or that overflows when stored as `dtype`. */
-  function locate(register: number, n: number, s: number, source: number | null, dtype: FloatDType): Finding {
-    const values = new Float32Array(memory.buffer, register, n)
-    const index = Math.max(
-      0,
-      values.findIndex(v => !(Math.abs(v) < OVERFLOW[dtype])),
-    )
-    return { source, index: s + index, value: values[index]! }
+  /** Runs the last pass's chunk again strip by strip, to see what went over the top. It has no folds that would count twice. */
+  function findOutput(
+    job: Job,
+    at: ReturnType<typeof layOut>,
+    ops: ReturnType<typeof encode>,
+    n: number,
+    from: number,
+    stored: (slot: number) => number,
+    found: (f: Finding) => void,
+  ): void {
+    const { program } = job
+    const pass = program.passes[job.pass]!
+    const dtype = program.output as FloatDType // only a copy has another
+    const again = encode({ ...job, start: from }, at) // random numbers begin at this chunk again
+    for (const load of again.loads) load.rewind(stored(load.source))
+    again.store!.rewind(at.out)
+    const finding = scan(at.scratch, n, from, OVERFLOWING[dtype], (_s, m) => {
+      kernels.run(at.ops, ops.count, m, strip)
+      new Uint8Array(memory.buffer).copyWithin(at.scratch, at.register(pass.output!), at.register(pass.output!) + m * 4)
+      return again.store!.largest()
+    })
+    encode({ ...job, start: from + n }, at) // and go on at the next
+    if (finding) found({ source: null, ...finding })
+  }
+
+  /** The first value whose magnitude, as bits, reaches `limit`. `step` puts elements [s, s + m) of the chunk into `scratch` and gives the largest. */
+  function scan(scratch: number, n: number, from: number, limit: number, step: (s: number, m: number) => number): { index: number; value: number } | null {
+    for (let s = 0; s < n; s += strip) {
+      const m = Math.min(strip, n - s)
+      if (step(s, m) >>> 0 < limit) continue
+      const bits = new Uint32Array(memory.buffer, scratch, m)
+      const index = bits.findIndex(b => (b & 0x7fffffff) >= limit)
+      if (index >= 0) return { index: from + s + index, value: new Float32Array(memory.buffer, scratch, m)[index]! }
+    }
+    return null
+  }
+
+  function countersAt(address: number): Uint32Array {
+    const both = new Uint32Array(memory.buffer, address, COUNTERS_BYTES / 4)
+    const half = both.length / 2
+    return both.slice(0, half).map((c, i) => c + both[half + i]!)
   }
 }
-
-/** The least magnitude which, rounded to nearest even, no longer fits. */
-const OVERFLOW: Readonly<Record<FloatDType, number>> = { F64: Infinity, F32: Infinity, BF16: 3.3961775292304e38, F16: 65520, F8_E4M3: 464.0001, F8_E5M2: 61440 }

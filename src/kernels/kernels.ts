@@ -40,6 +40,10 @@ export interface Kernels {
   readonly where_sv: (d: Pointer, c: Pointer, s: number, b: Pointer, n: number) => void
   readonly where_ss: (d: Pointer, c: Pointer, s: number, r: number, n: number) => void
   readonly addmul_vvs: (d: Pointer, a: Pointer, b: Pointer, s: number, n: number) => void
+  readonly absdiff_vv: VV
+  readonly keeplarge_vs: VS
+  readonly keepbelow_svv: (d: Pointer, s: number, a: Pointer, b: Pointer, n: number) => void
+  readonly signeq_vv: VV
   readonly abs_v: V
   readonly sign_v: V
   readonly sqrt_v: V
@@ -52,9 +56,12 @@ export interface Kernels {
   readonly sum_take: (state: Pointer) => number
   readonly count_high: (counters: Pointer, a: Pointer, n: number) => void
   readonly count_low: (counters: Pointer, prefix: number, a: Pointer, n: number) => void
-  readonly random: (d: Pointer, n: number, group: number, label: number, key0: number, key1: number, rounds: number) => void
-  readonly philox: (at: Pointer, rounds: number) => void
+  readonly sum_abs: (state: Pointer, a: Pointer, n: number) => void
+  readonly sum_dot: (state: Pointer, a: Pointer, b: Pointer, n: number) => void
+  readonly random: (d: Pointer, n: number, first: number, key0: number, key1: number) => void
   readonly check_f32: (a: Pointer, n: number) => number
+  /** The interpreter: `count` ops at `program` over `n` elements, `strip` at a time. See assembly/machine.ts for the words of an op. */
+  readonly run: (program: Pointer, count: number, n: number, strip: number) => void
   readonly prepare: () => void
   readonly heap: () => Pointer
 }
@@ -66,16 +73,28 @@ export interface Engine {
   readonly heap: Pointer
   readonly load: Readonly<Record<FloatDType, Convert>>
   readonly store: Readonly<Record<FloatDType, Convert>>
+  /** The interpreter's opcodes by kernel name; `load_bf16` and the like included. */
+  readonly opcodes: Readonly<Record<string, number>>
 }
 
 /** Bits of |x| in f32 from which on a value is infinite or NaN: what `load` gives back is compared with it. */
-export const NONFINITE_F32 = 0x7f800000
+export const NONFINITE = 0x7f800000
 
-/** The same for what `store` gives back, in the format stored; F8_E4M3 has no infinity, and one NaN. */
-export const NONFINITE_STORED: Readonly<Record<FloatDType, number>> = { F64: NONFINITE_F32, F32: NONFINITE_F32, BF16: 0x7f80, F16: 0x7c00, F8_E4M3: 0x7f, F8_E5M2: 0x7c }
+/** Bits of |x| in f32 from which on a value, rounded to the format, is infinite or NaN: what `store` gives back is compared with it. */
+export const OVERFLOWING: Readonly<Record<FloatDType, number>> = {
+  F64: NONFINITE,
+  F32: NONFINITE,
+  BF16: 0x7f7f8000, // half a unit beyond the largest value: a tie, which goes to the even neighbour, infinity
+  F16: 0x477ff000, // 65520, likewise
+  F8_E4M3: 0x43e80001, // just above 464: the tie goes to 448
+  F8_E5M2: 0x47700000, // 61440: the tie goes to infinity
+}
 
-/** Rounds of the random generator, Philox4x32. */
-export const PHILOX_ROUNDS = 7
+/** Bytes of the counters of a radix select: two sets of 65,536. */
+export const COUNTERS_BYTES = 2 * 65_536 * 4
+
+/** Bytes of an op of the interpreter. */
+export const OP_BYTES = 32
 
 const PAGE = 65_536 // bytes of a WebAssembly page
 let compiled: WebAssembly.Module | null = null // compiled once a thread: 16 KB, and every engine of the thread shares it
@@ -85,7 +104,7 @@ export function createEngine(bytes: number): Engine {
   compiled ??= new WebAssembly.Module(decodeBase64(WASM))
   const memory = new WebAssembly.Memory({ initial: Math.ceil((bytes + 2 * PAGE) / PAGE) })
   // The exports of ./assembly, whose signatures are the ones above: test/kernels.test.ts calls each of them.
-  const exports = new WebAssembly.Instance(compiled, { env: { memory } }).exports as unknown as Kernels & Record<string, Convert>
+  const exports = new WebAssembly.Instance(compiled, { env: { memory } }).exports as unknown as Kernels & Record<string, Convert> & Record<string, WebAssembly.Global>
   exports.prepare()
   const convert = (way: 'load' | 'store'): Record<FloatDType, Convert> => ({
     F64: exports[`${way}_f64`]!,
@@ -95,7 +114,10 @@ export function createEngine(bytes: number): Engine {
     F8_E4M3: exports[`${way}_f8_e4m3`]!,
     F8_E5M2: exports[`${way}_f8_e5m2`]!,
   })
-  return { kernels: exports, memory, heap: Math.ceil(exports.heap() / 64) * 64, load: convert('load'), store: convert('store') }
+  const opcodes = Object.fromEntries(
+    Object.entries(exports as Readonly<Record<string, unknown>>).flatMap(([name, value]) => (value instanceof WebAssembly.Global ? [[name.replace('op_', ''), Number(value.value)]] : [])),
+  )
+  return { kernels: exports, opcodes, memory, heap: Math.ceil(exports.heap() / 64) * 64, load: convert('load'), store: convert('store') }
 }
 
 function decodeBase64(text: string): Uint8Array<ArrayBuffer> {

@@ -1,4 +1,6 @@
-import type { AnyMethod, BaseRole, Param } from './method.ts'
+import { show } from '../algebra/show.ts'
+import { Tensor } from '../algebra/tensor.ts'
+import type { AnyMethod, AnyModel, BaseRole, Param } from './method.ts'
 
 /** What the command line and the docs say of a method, from its own declarations. */
 export interface MethodText {
@@ -11,6 +13,8 @@ export interface MethodText {
   readonly rows: readonly (readonly string[])[]
   /** An example in both forms. */
   readonly recipe: string
+  /** What the example computes for each tensor, as lines of mathematics, and for which values it was written down. */
+  readonly formula: { readonly lines: string; readonly of: string }
 }
 
 const BASES: Readonly<Record<BaseRole, string>> = {
@@ -33,6 +37,7 @@ export function describeMethod(name: string, method: AnyMethod): MethodText {
       return [param, spec.scope === 'model' ? 'each model' : 'the merge', fallback, range, spec.doc]
     }),
     recipe: recipeFor(name, method),
+    formula: formulaFor(method),
   }
 }
 
@@ -47,27 +52,52 @@ export function rangeOf(spec: Param): { readonly fallback: string; readonly rang
   return { fallback, range: usual, short: spec.default === undefined || spec.default === null ? '' : ` (${spec.default})` }
 }
 
+/** What recipe and formula set, a list for each model its own; other parameters keep their defaults. */
+const EXAMPLE: Readonly<Record<string, number | readonly number[]>> = { weight: [0.5, 0.25], density: 0.3, t: 0.25 }
+const EXAMPLE_SHAPE = [1000]
+
+/** The example's value of a parameter, for the model of that index; null where it sets none. */
+function exampleOf(param: string, index = 0): number | null {
+  if (!Object.hasOwn(EXAMPLE, param)) return null
+  const value = EXAMPLE[param]!
+  return typeof value === 'number' ? value : value[index]!
+}
+
+/** The names of the example's models in their order, without those that are the base. */
+const mergedModels = (method: AnyMethod): readonly string[] => (method.base === 'first' ? ['base', 'code'] : method.models?.max === 1 ? ['code'] : ['code', 'math'])
+
+/** Runs the method on unread tensors, as the planner does, and shows what it wrote down. */
+function formulaFor(method: AnyMethod): MethodText['formula'] {
+  const params = Object.entries(method.params)
+  const shared = Object.fromEntries(params.filter(([, spec]) => spec.scope !== 'model').map(([name, spec]) => [name, exampleOf(name) ?? spec.default ?? null]))
+  const each = (index: number) =>
+    Object.fromEntries(params.filter(([, spec]) => spec.scope === 'model').map(([name, spec]) => [name, exampleOf(name, index) ?? (spec.default as number | undefined) ?? 1]))
+  const inputs = [...new Set([...(method.base === 'unused' ? [] : ['base']), ...mergedModels(method)])]
+  const tensorOf = (model: string): Tensor => Tensor.source(inputs.indexOf(model), EXAMPLE_SHAPE)
+  const base = method.base === 'required' || method.base === 'optional' ? tensorOf('base') : Tensor.constant(0)
+  const models = mergedModels(method).map((model, index) => ({ ...each(index), index, tensor: tensorOf(model), delta: tensorOf(model).sub(base) }) as AnyModel) // numbers by the names of params
+  const root = method.merge({ name: 'tensor', shape: EXAMPLE_SHAPE, base, models, random: label => Tensor.random(String(label), EXAMPLE_SHAPE) }, shared)
+  const kept = Object.entries(shared).filter(([name, value]) => value !== null && exampleOf(name) === null)
+  return { lines: show(root, input => inputs[input]!), of: [`a tensor of ${EXAMPLE_SHAPE[0]} elements`, ...kept.map(([name, value]) => `${name} ${value}`)].join(', ') }
+}
+
 function recipeFor(name: string, method: AnyMethod): string {
-  const one = method.models?.max === 1
-  const weighted = 'weight' in method.params
-  const shared = Object.keys(method.params).includes('density') ? ', density=0.3' : 't' in method.params ? ', t=0.5' : ''
-  const entry = (model: string): string =>
-    weighted ? `  - { model: models/${model}, parameters: { weight: 0.5${'density' in method.params ? ', density: 0.3' : ''} } }` : `  - model: models/${model}`
+  const example = Object.keys(method.params).filter(param => exampleOf(param) !== null)
+  const written = (scope: Param['scope'], index = 0): string =>
+    example
+      .filter(param => method.params[param]!.scope === scope)
+      .map(param => `${param}: ${exampleOf(param, index)}`)
+      .join(', ')
+  const models = mergedModels(method)
   const yaml = [
     `merge_method: ${name}`,
     ...(method.base === 'unused' ? [] : ['base_model: models/base']),
     'models:',
-    ...(method.base === 'first' ? ['  - model: models/base', '  - model: models/code'] : one ? [entry('code')] : [entry('code'), entry('math')]),
-    ...('t' in method.params ? ['parameters: { t: 0.5 }'] : []),
+    ...models.map((model, i) => (written('model') ? `  - { model: models/${model}, parameters: { ${written('model', i)} } }` : `  - model: models/${model}`)),
+    ...(written('merge') ? [`parameters: { ${written('merge')} }`] : []),
     'dtype: bfloat16',
   ]
-  const call =
-    method.base === 'first'
-      ? `${name}(base, code${shared})`
-      : method.base === 'required'
-        ? `base + ${name}(code - base, math - base${shared})`
-        : one
-          ? `${name}(code)`
-          : `${name}(code, math, weight=(0.6, 0.4))`
-  return `As a mergekit recipe:\n\n${yaml.map(l => `    ${l}`).join('\n')}\n\nAs an expression:\n\n    ${call}\n`
+  const isTaskVectors = method.base === 'required'
+  const call = `${name}(${[...models.map(model => (isTaskVectors ? `${model} - base` : model)), ...example.map(param => `${param}=${typeof EXAMPLE[param] === 'number' ? EXAMPLE[param] : `(${EXAMPLE[param]!.slice(0, models.length).join(', ')})`}`)].join(', ')})`
+  return `As a mergekit recipe:\n\n${yaml.map(l => `    ${l}`).join('\n')}\n\nAs an expression:\n\n    ${isTaskVectors ? `base + ${call}` : call}\n`
 }

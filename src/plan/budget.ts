@@ -1,16 +1,17 @@
 import { bytesOf } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
-import type { Program } from './program.ts'
+import { isSelect, type Program } from './program.ts'
 import { BLOCK, type Tiling } from './tiling.ts'
 
 /** Engine memory when nobody says otherwise. Node itself takes about 100 MB more. */
 export const DEFAULT_MEMORY = 256 * 2 ** 20
 
-/** Registers of 16 KB: a formula's few of them stay in the L2 cache. */
-const STRIP = 4096
+/** Registers of 4 KB: those of most formulas fit the L1 cache together. */
+const STRIP = 1024
 const MIN_STRIP = 256 // below this the calls cost more than the arithmetic
 const SLACK = 128 // per buffer: kernels round lengths up, buffers begin at multiples of 64
-const COUNTERS = 65_536 * 4 // bytes of a radix select's counters
+const COUNTERS = 2 * 65_536 * 4 // bytes of a radix select's counters
+const OP_BYTES = 32 // of the interpreter
 const WASM_LIMIT = 4 * 2 ** 30 - 2 ** 26 // a wasm32 memory ends at 4 GiB
 const KERNEL_BYTES = 2 * 65_536 // the kernels' own tables, rounded up to pages
 
@@ -31,11 +32,12 @@ export function bytesFor({ sources, output, registers, passes }: Program, { stri
     (most, pass) =>
       Math.max(
         most,
-        pass.folds.reduce((sum, f) => sum + (f.kind === 'sum' ? 64 : COUNTERS), 0),
+        pass.folds.reduce((sum, f) => sum + (isSelect(f) ? COUNTERS : 64), 0),
       ),
     0,
   )
-  return registers * (strip * 4 + SLACK) + inputs + chunk * bytesOf(output) + SLACK + folds
+  const ops = passes.reduce((most, pass) => Math.max(most, pass.strips.length + pass.folds.length + 1), 0) * OP_BYTES + SLACK
+  return ops + registers * (strip * 4 + SLACK) + inputs + chunk * bytesOf(output) + SLACK + folds
 }
 
 /** Bytes in which all inputs of a tensor of `size` elements stay between passes. */

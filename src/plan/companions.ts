@@ -49,7 +49,7 @@ export function companionsOf(
   }
   for (const sidecar of checkpoints.get(donor)!.sidecars) if (sidecar.role !== 'tokenizer') files.push(sidecar)
   for (const sidecar of checkpoints.get(tokenizerDonor)!.sidecars) if (sidecar.role === 'tokenizer') files.push(sidecar)
-  if (recipe.output.tokenizerFrom && !files.some(f => f.name.startsWith('tokenizer'))) {
+  if (recipe.form !== 'mergekit' && recipe.output.tokenizerFrom && !files.some(f => f.name.startsWith('tokenizer'))) {
     throw new MergeError(`${recipe.output.tokenizerFrom} has no tokenizer files`, {
       where: `${recipe.source.name}: output.tokenizer_from`,
       fix: 'name a model that has a tokenizer.json or tokenizer.model',

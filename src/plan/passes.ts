@@ -2,6 +2,7 @@ import { isFold, isMap } from '../algebra/ops.ts'
 import type { Tensor } from '../algebra/tensor.ts'
 import { type DType, type FloatDType, isFloat } from '../dtype.ts'
 import { assert } from '../errors.ts'
+import { fuse, fuseSum, isNumber } from './fuse.ts'
 import { asScalar, type Fold, isScalar, type Operand, type Pass, type Program, type ScalarOp, type StripOp } from './program.ts'
 
 /** A formula's program, and what the task must put into its slots. */
@@ -55,9 +56,6 @@ function numberScalars(root: Tensor): Scalars {
   return { slots: new Map([...constants, ...others].map((t, i) => [t, i])), constants: constants.map(t => t.arg as number) }
 }
 
-/** Folds and what is computed from them alone: one number for the whole tensor. */
-const isNumber = (t: Tensor): boolean => t.shape.length === 0
-
 /** Each node once, inputs before what uses them. */
 function visit(roots: readonly Tensor[], see: (t: Tensor) => void, into: (t: Tensor) => boolean = () => true): void {
   const seen = new Set<Tensor>()
@@ -73,72 +71,83 @@ function visit(roots: readonly Tensor[], see: (t: Tensor) => void, into: (t: Ten
 function compilePass(root: Tensor, p: number, { slots }: Scalars): Pass {
   const slot = (t: Tensor): number => slots.get(t)!
   const scalars: ScalarOp[] = []
-  const folding: { readonly node: Tensor; readonly kind: Fold['kind'] }[] = []
+  const folding: { readonly node: Tensor; readonly kind: 'sum' | 'count_high' | 'count_low' }[] = []
   visit([root], t => {
     if (isNumber(t) && isMap(t.op) && t.level === p) scalars.push({ op: t.op as ScalarOp['op'], to: slot(t), inputs: t.inputs.map(slot) })
     if (t.op === 'sum' && t.level === p + 1) folding.push({ node: t, kind: 'sum' })
-    if (t.op === 'largest' && t.level === p + 2) folding.push({ node: t, kind: 'high' })
-    if (t.op === 'largest' && t.level === p + 1) folding.push({ node: t, kind: 'low' })
+    if (t.op === 'largest' && t.level === p + 2) folding.push({ node: t, kind: 'count_high' })
+    if (t.op === 'largest' && t.level === p + 1) folding.push({ node: t, kind: 'count_low' })
   })
-  const wanted = p === root.level ? [root] : []
-  const { strips, registerOf } = allocate([...folding.map(f => f.node.inputs[0]!), ...wanted], slot)
-  const folds = folding.map(({ node, kind }): Fold => {
-    const register = registerOf(node.inputs[0]!)
-    return kind === 'sum' ? { kind, register, to: slot(node) } : { kind, register, rank: slot(node.inputs[1]!), to: slot(node) }
+  const isLast = p === root.level
+  const readers = countReaders([...folding.map(f => f.node.inputs[0]!), ...(isLast ? [root] : [])])
+  const gathered = folding.map(f => ({ ...f, ...(f.kind === 'sum' ? fuseSum(f.node.inputs[0]!, readers) : { kind: f.kind, inputs: [f.node.inputs[0]!] }) }))
+  const { strips, registerOf } = allocate([...gathered.flatMap(f => f.inputs), ...(isLast ? [root] : [])], slot)
+  const folds = gathered.map(({ node, kind, inputs }): Fold => {
+    const registers = inputs.map(registerOf)
+    return kind === 'count_high' || kind === 'count_low' ? { kind, registers, rank: slot(node.inputs[1]!), to: slot(node) } : { kind, registers, to: slot(node) }
   })
-  return { scalars, strips, folds, output: p === root.level ? registerOf(root) : null }
+  return { scalars, strips, folds, output: isLast ? registerOf(root) : null }
+}
+
+/** How many ops read each strip; what is read from outside counts as well. */
+function countReaders(roots: readonly Tensor[]): Map<Tensor, number> {
+  const readers = new Map<Tensor, number>()
+  const count = (t: Tensor): void => void (isNumber(t) || readers.set(t, (readers.get(t) ?? 0) + 1))
+  roots.forEach(count)
+  visit(
+    roots,
+    t => isNumber(t) || t.inputs.forEach(count),
+    t => !isNumber(t),
+  )
+  return readers
 }
 
 /** Kernel calls for `roots` in an order that reuses registers as soon as their last reader has run; the roots' own registers stay. */
 function allocate(roots: readonly Tensor[], slot: (t: Tensor) => number): { strips: StripOp[]; registerOf: (t: Tensor) => number } {
-  const readers = new Map<Tensor, number>()
   const order: Tensor[] = []
-  const fused = new Set<Tensor>()
-  const keep = new Set(roots)
-  const count = (t: Tensor): void => void readers.set(t, (readers.get(t) ?? 0) + 1)
   visit(
     roots,
-    t => {
-      if (isNumber(t)) return
-      order.push(t)
-      for (const input of t.inputs) if (!isNumber(input)) count(input)
-    },
+    t => void (isNumber(t) || order.push(t)),
     t => !isNumber(t),
   )
-  for (const t of order) {
-    const product = t.op === 'add' ? scaled(t) : null
-    if (product && readers.get(product) === 1 && !keep.has(product)) fused.add(product)
+  const readers = countReaders(roots)
+  const isInner = (t: Tensor): boolean => !isNumber(t) && readers.get(t) === 1 && !roots.includes(t)
+  const swallowed = new Set<Tensor>()
+  const calls: Call[] = []
+  for (const node of order.toReversed()) {
+    if (swallowed.has(node)) continue
+    const fused = fuse(node, isInner)
+    for (const inner of fused?.inner ?? []) swallowed.add(inner)
+    calls.unshift({ node, kernel: fused?.kernel ?? null, inputs: fused?.inputs ?? node.inputs })
   }
+
+  const left = new Map<Tensor, number>()
+  for (const { inputs } of calls) for (const i of inputs) left.set(i, (left.get(i) ?? 0) + 1)
+  for (const t of roots) left.set(t, Number.POSITIVE_INFINITY)
   const registers = new Map<Tensor, number>()
   const free: number[] = []
   let used = 0
-  const release = (t: Tensor): void => {
-    readers.set(t, readers.get(t)! - 1)
-    if (readers.get(t) === 0 && !keep.has(t)) free.push(registers.get(t)!)
-  }
-  const strips: StripOp[] = []
-  for (const t of order) {
-    if (fused.has(t)) continue
-    const product = t.op === 'add' ? t.inputs.find(i => fused.has(i)) : undefined
-    const inputs = product ? [t.inputs[0] === product ? t.inputs[1]! : t.inputs[0]!, ...withScalarLast(product)] : t.inputs
+  const strips = calls.map(({ node, kernel, inputs }): StripOp => {
     const operands = inputs.map((i): Operand => (isNumber(i) ? asScalar(slot(i)) : registers.get(i)!))
-    for (const i of inputs) if (!isNumber(i)) release(i) // before the result is placed: elementwise ops may write over their input
+    for (const i of inputs) {
+      left.set(i, left.get(i)! - 1)
+      if (!isNumber(i) && left.get(i) === 0) free.push(registers.get(i)!) // before the result is placed: elementwise ops may write over their input
+    }
     const to = free.pop() ?? used++
-    registers.set(t, to)
-    if (t.op === 'source') strips.push({ kind: 'load', to, source: t.arg as number })
-    else if (t.op === 'random') strips.push({ kind: 'random', to, label: labelWord(t.arg as string) })
-    else strips.push({ kind: 'map', to, ...(product ? { kernel: 'addmul_vvs', operands } : kernelFor(t, operands)) })
-  }
+    registers.set(node, to)
+    if (node.op === 'source') return { kind: 'load', to, source: node.arg as number }
+    if (node.op === 'random') return { kind: 'random', to, label: labelWord(node.arg as string) }
+    return { kind: 'map', to, ...(kernel ? { kernel, operands } : kernelFor(node, operands)) }
+  })
   return { strips, registerOf: t => registers.get(t)! }
 }
 
-/** The input of an `add` that is a strip times a scalar, if just one is: it can be fused. */
-function scaled(add: Tensor): Tensor | null {
-  const products = add.inputs.filter(i => i.op === 'mul' && !isNumber(i) && i.inputs.some(isNumber))
-  const product = products.at(-1)
-  return product && add.inputs.every(i => !isNumber(i)) && add.inputs[0] !== add.inputs[1] ? product : null
+/** One kernel call; `kernel` is null where op and operands name it. */
+interface Call {
+  readonly node: Tensor
+  readonly kernel: string | null
+  readonly inputs: readonly Tensor[]
 }
-const withScalarLast = (mul: Tensor): readonly Tensor[] => (isNumber(mul.inputs[0]!) ? [mul.inputs[1]!, mul.inputs[0]!] : mul.inputs)
 
 const COMMUTATIVE: ReadonlySet<string> = new Set(['add', 'mul', 'max', 'min', 'eq'])
 

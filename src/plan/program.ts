@@ -19,10 +19,12 @@ export interface ScalarOp {
   readonly inputs: readonly number[]
 }
 
-/** What a pass gathers: a sum, or one of the two steps of a radix select. */
+/** What a pass gathers: a sum (of a register, of its magnitudes, of the product of two), or one of the two steps of a radix select. */
 export type Fold =
-  | { readonly kind: 'sum'; readonly register: number; readonly to: number }
-  | { readonly kind: 'high' | 'low'; readonly register: number; readonly rank: number; readonly to: number }
+  | { readonly kind: 'sum_add' | 'sum_abs' | 'sum_dot'; readonly registers: readonly number[]; readonly to: number }
+  | { readonly kind: 'count_high' | 'count_low'; readonly registers: readonly number[]; readonly rank: number; readonly to: number }
+export type Select = Extract<Fold, { readonly rank: number }>
+export const isSelect = (fold: Fold): fold is Select => 'rank' in fold
 
 export interface Pass {
   /** Before the pass, with what earlier passes gathered. */

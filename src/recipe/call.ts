@@ -40,8 +40,8 @@ export function readCall(c: Cursor, name: Token, readExpression: (c: Cursor) => 
     const next = peek(c)
     if (isSign(next, ')')) break
     if (next.kind === 'end') throw fault(c, open, '"(" is never closed', 'add ")"')
-    if (isSign(next, '=')) throw fault(c, next, 'the left of "=" is not the name of a parameter')
-    if (!isSign(next, ',')) throw fault(c, next, `expected "," or ")" before "${next.text}"`)
+    if (isSign(next, '=')) throw fault(c, next, 'the left of "=" is not the name of a parameter', 'write `parameter=value`')
+    if (!isSign(next, ',')) throw fault(c, next, `expected "," or ")" before "${next.text}"`, 'separate the arguments with commas')
     take(c)
     if (isSign(peek(c), ')')) throw fault(c, next, 'nothing follows the last ","', 'remove it')
   }

@@ -6,8 +6,9 @@ import { isAll, massOf } from './mass.ts'
 import { modelNamed } from './names.ts'
 import { coerce, refuseZeroSum } from './parameters.ts'
 import type { Argument, Expression, Note, Recipe } from './recipe.ts'
-import { label, show, showFactor } from './show.ts'
+import { label, show } from './show.ts'
 import { checkSettings } from './values.ts'
+import { childrenOf, modelsIn } from './walk.ts'
 
 type Call = Extract<Expression, { kind: 'call' }>
 
@@ -33,21 +34,9 @@ export function checkLet(recipe: Recipe, expression: Expression): void {
 }
 
 function checkParts(recipe: Recipe, e: Expression): readonly Note[] {
-  switch (e.kind) {
-    case 'model':
-      modelNamed(recipe.source, e.at, e.model, recipe.models)
-      return []
-    case 'number':
-      return []
-    case 'negate':
-      return checkParts(recipe, e.of)
-    case 'binary':
-      return [...checkParts(recipe, e.left), ...checkParts(recipe, e.right)]
-    case 'call':
-      return [...e.arguments.flatMap(a => checkParts(recipe, a.expression)), ...(e.base ? checkParts(recipe, e.base) : []), ...checkCall(recipe, e)]
-    default:
-      throw e satisfies never
-  }
+  const notes = childrenOf(e).flatMap(child => checkParts(recipe, child))
+  if (e.kind === 'model') modelNamed(recipe.source, e.at, e.model, recipe.models)
+  return e.kind === 'call' ? [...notes, ...checkCall(recipe, e)] : notes
 }
 
 function checkCall(recipe: Recipe, call: Call): readonly Note[] {
@@ -63,13 +52,14 @@ function checkCall(recipe: Recipe, call: Call): readonly Note[] {
   return [...notes, ...unsetNotes(call, method)]
 }
 
-function checkCount({ source }: Recipe, { method: name, arguments: given, at }: Call, { models }: AnyMethod): void {
+function checkCount({ source, form, output }: Recipe, { method: name, arguments: given, at }: Call, { models }: AnyMethod): void {
   const { min = 1, max = Infinity } = models ?? {}
   const n = given.length
   if (n >= min && n <= max) return
   const wanted = min === max ? `takes ${plural(min)}` : n < min ? `needs at least ${plural(min)}` : `takes at most ${plural(max)}`
   const list = n === 0 ? '' : ` (${given.map(a => label(a.expression, source)).join(', ')})`
-  const fix = n > max ? `keep ${max}, or use a method for any number of models, such as linear` : `add ${plural(min - n)}`
+  const counted = form === 'mergekit' && output.configFrom !== null ? '; base_model counts as one' : ''
+  const fix = n > max ? `keep ${max}, or use a method for any number of models, such as linear${counted}` : `add ${plural(min - n)}`
   throw faultAt(source, at, `${name} ${wanted}, not ${n}${list}`, fix)
 }
 
@@ -90,28 +80,27 @@ function missing({ form, source }: Recipe, call: Call, argument: Argument | null
     return faultAt(source, at, `${call.method} needs ${name}${owner}`, `add \`${name}=${example}\` to the call: \`${written(call, `${name}=${example}`, source)}\``)
   }
   if (!argument) return faultAt(source, at, `${call.method} needs ${name}`, `add the line \`parameters: {${name}: ${example}}\``)
-  const here = Object.keys(argument.parameters).length > 0 ? `add \`${name}: ${example}\` to its parameters` : `add \`parameters: {${name}: ${example}}\` to this entry`
-  return faultAt(source, at, `${call.method} needs a ${name} for ${label(argument.expression, source)}`, `${here}, or \`${name}: ${example}\` to the top-level parameters`)
+  const inside = Object.keys(argument.parameters).length > 0
+  const here = inside ? `add \`${name}: ${example}\` to its parameters` : `add \`parameters: {${name}: ${example}}\` to this entry`
+  const above = inside ? 'or to the top-level parameters' : `or \`${name}: ${example}\` to the top-level parameters`
+  return faultAt(source, at, `${call.method} needs a ${name} for ${label(argument.expression, source)}`, `${here}, ${above}`)
 }
 
-function requireBase({ source, form, models, ...rest }: Recipe, call: Call, method: AnyMethod): void {
+function requireBase(recipe: Recipe, call: Call, method: AnyMethod): void {
+  const { source, models } = recipe
   if (call.base && method.base === 'unused') throw faultAt(source, call.base.at, `${call.method} takes no base`, 'leave out `base=`, or make it one of the models')
   if (call.base || method.base !== 'required') return
-  const recipe = { source, form, models, ...rest }
-  const isModel = (e: Expression): boolean => isAll(massOf(e, recipe) ?? [], 1)
-  if (!call.arguments.every(a => isModel(a.expression))) return
+  if (!call.arguments.every(a => isAll(massOf(a.expression, recipe) ?? [], 1))) return
   const names = Object.keys(models)
-  const used = call.arguments.map(a => (a.expression.kind === 'model' ? a.expression.model : null))
+  const used = call.arguments.flatMap(a => [...modelsIn(a.expression)])
   const name = names.includes('base') ? 'base' : (names.find(n => !used.includes(n)) ?? 'NAME')
   const base: Expression = { kind: 'model', model: name, at: call.at }
   const spelt = show(base)
-  const deltas = call.arguments.map(a => `${showFactor(a.expression, source)} - ${spelt}`)
-  throw faultAt(
-    source,
-    call.at,
-    `${call.method} needs a base to merge models`,
-    `write \`${written(call, `base=${spelt}`, source)}\`, or merge task vectors: \`${spelt} + ${call.method}(${deltas.join(', ')})\``,
-  )
+  const others = call.arguments.filter(a => !(a.expression.kind === 'model' && a.expression.model === name))
+  const kept = { ...call, arguments: others.length > 0 ? others : call.arguments }
+  const deltas = kept.arguments.map((a): Argument => ({ ...a, expression: { kind: 'binary', op: '-', left: a.expression, right: base, at: call.at } }))
+  const fix = `write \`${written(kept, `base=${spelt}`, source)}\`, or merge task vectors: \`${spelt} + ${show({ ...kept, arguments: deltas }, source)}\``
+  throw faultAt(source, call.at, `${call.method} needs a base to merge models`, fix)
 }
 
 /** The call with one more parameter. */

@@ -34,7 +34,7 @@ export const isSign = (token: Token, signs: string): boolean => token.kind === '
 export const spanOf = (c: Cursor, from: { start: number }, to: { end: number } = peek(c, -1)): At => c.placed.at(from.start, to.end)
 export const fault = (c: Cursor, token: Token, what: string, fix?: string): MergeError => faultAt(c.placed.source, spanOf(c, token, token), what, fix)
 
-const MAX_NESTING = 200 // parser recursion; far above what a person writes, far below the stack
+export const MAX_NESTING = 200 // parser recursion; far above what a person writes, far below the stack
 const MAX_DEPTH = 1000 // of the finished tree, names inlined: later stages and JSON walk it recursively
 const MAX_PARTS = 10_000 // names inlined: 14 lines of `let: {b: a + a, c: b + b, …}` reach it
 

@@ -71,6 +71,8 @@ function syntaxError(source: SourceText, error: YAMLError, at: Reader['at']): Me
   if (error.code === 'MULTIPLE_DOCS')
     return faultAt(source, at(error.pos[0], error.pos[0] + 3), 'several documents in one file are not supported yet', 'keep one merge in each file')
   if (error.code === 'TAB_AS_INDENT') return faultAt(source, place, 'a tab indents this line, and YAML allows only spaces', 'replace the tab with spaces')
+  if (error.code === 'TAG_RESOLVE_FAILED') return faultAt(source, place, `the tag ${source.text.slice(...error.pos)} has no meaning in a recipe`, 'remove it')
+  if (error.code === 'MISSING_CHAR' && /quote/.test(error.message)) return faultAt(source, place, 'a quoted text is not closed', 'add the missing quote')
   const line = source.text.split('\n')[place.line - 1] ?? ''
   const fix = /^\s*(- *)?merge:/.test(line) ? "put the expression in quotes: `merge: '…'`" : 'check the indentation, colons, brackets and quotes of this line'
   return faultAt(source, place, `not valid YAML: ${error.message.charAt(0).toLowerCase()}${error.message.slice(1)}`, fix)
@@ -91,7 +93,7 @@ function convert(r: Reader, node: Node): Value {
     const at = placeOf(r, node)
     const target = r.anchors.get(node.source)
     if (!target) throw faultAt(r.source, at, `unknown alias "*${node.source}"`, `define it above with \`&${node.source}\`; a text that begins with * needs quotes`)
-    if (r.open.has(target)) throw faultAt(r.source, at, `"*${node.source}" refers to itself`)
+    if (r.open.has(target)) throw faultAt(r.source, at, `"*${node.source}" refers to itself`, 'write the value out')
     return r.known.get(target)!
   }
   if ('anchor' in node && node.anchor) r.anchors.set(node.anchor, node)

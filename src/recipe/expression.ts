@@ -18,10 +18,12 @@ export function parseExpression(placed: Placed, scope: Scope, depth = 0): Expres
   const rest = peek(c)
   if (rest.kind === 'end') return expression
   if (isSign(rest, ')')) throw fault(c, rest, '")" closes nothing', 'remove it, or open it with "("')
-  if (isSign(rest, '=')) throw fault(c, rest, '"=" stands only between a parameter of a call and its value', 'names are defined under `let:`')
-  if (isSign(rest, ',')) throw fault(c, rest, '"," stands only inside calls and gradients')
+  if (isSign(rest, '=')) throw fault(c, rest, EQUALS, 'names are defined under `let:`')
+  if (isSign(rest, ',')) throw fault(c, rest, '"," stands only inside calls and gradients', '`linear(a, b)` averages models')
   throw fault(c, rest, `expected an operator before ${shown(rest)}`, 'join the two with +, -, * or /')
 }
+
+const EQUALS = '"=" stands only between a parameter of a call and its value'
 
 function readSum(c: Cursor): Expression {
   return readChain(c, '+-', readProduct)
@@ -82,14 +84,14 @@ function readGroup(c: Cursor, open: Token): Expression {
   }
   if (close.kind === 'end') throw fault(c, open, '"(" is never closed', 'add ")"')
   if (isSign(close, ',')) throw fault(c, close, 'a comma inside parentheses that are not a call', 'gradients stand in [ ]')
-  throw fault(c, close, `expected an operator or ")" before ${shown(close)}`)
+  throw fault(c, close, `expected an operator or ")" before ${shown(close)}`, 'join the two with +, -, * or /')
 }
 
 function expectedOperand(c: Cursor, token: Token) {
   const before = c.next > 1 ? c.tokens[c.next - 2] : undefined
   const after = before ? ` after ${shown(before)}` : ''
   if (token.kind === 'end' && before) return fault(c, before, `the expression ends after ${shown(before)}`, 'write a model, a number or "(" next')
-  return fault(c, token, `expected a model, a number or "("${after}, not ${shown(token)}`)
+  return fault(c, token, `expected a model, a number or "("${after}, not ${shown(token)}`, 'write the missing model or number')
 }
 
 function readName(c: Cursor, token: Token): Expression {
@@ -103,11 +105,15 @@ function readName(c: Cursor, token: Token): Expression {
     return here
   }
   const { names } = c.scope
+  if (isSign(peek(c), '=')) throw fault(c, peek(c), EQUALS, 'names are defined under `let:`')
   const start = c.placed.text.slice(token.start)
   const hyphened = names.find(name => name.length > token.text.length && start.startsWith(name))
   if (hyphened) throw fault(c, token, `unknown name "${token.text}"`, `put the name in backticks: \`${hyphened}\``)
+  const method = Object.keys(METHODS).find(name => name.includes('_') && start.startsWith(name.replaceAll('_', '-')))
+  if (method) throw fault(c, token, `unknown name "${token.text}"`, `did you mean the method "${method}"?`)
   if (own(METHODS, token.text)) throw fault(c, token, `"${token.text}" is a method, not a model`, `call it: \`${token.text}(…)\``)
-  throw faultAt(c.placed.source, at, `unknown name "${token.text}"`, suggest(token.text, names, 'names'))
+  const none = 'no models are given; on the command line: `--model base=path/to/base`'
+  throw faultAt(c.placed.source, at, `unknown name "${token.text}"`, names.length === 0 ? none : suggest(token.text, names, 'names'))
 }
 
 const shown = (token: Token): string => (token.kind === 'end' ? 'the end' : `"${token.text}"`)

@@ -5,8 +5,12 @@ import type { At, SourceText } from './recipe.ts'
 /** An error at a place in a recipe: `name:line:column`, the line itself, carets under the fault. */
 export function faultAt(source: SourceText, at: At, what: string, fix?: string): MergeError {
   const line = (source.text.split('\n')[at.line - 1] ?? '').replace(/\r$/, '')
-  return new MergeError(what, { where: `${source.name}:${at.line}:${at.column}`, excerpt: { line, number: at.line, start: at.column, end: at.end }, fix })
+  const where = `${source.name}:${at.line}:${at.column}`
+  return new MergeError(harmless(what), { where, excerpt: { line: harmless(line), number: at.line, start: at.column, end: at.end }, fix: fix && harmless(fix) })
 }
+
+/** Without control characters, which could drive the terminal a message is shown on. */
+const harmless = (text: string): string => text.replace(/\p{Cc}/gu, ' ')
 
 /** Turns offsets [start, end) of `text` into lines and columns; a span over several lines is cut at the end of its first. */
 export function locator(text: string): (start: number, end: number) => At {
@@ -21,9 +25,9 @@ export function locator(text: string): (start: number, end: number) => At {
       else high = middle - 1
     }
     const lineStart = starts[low]!
-    const nextLine = starts[low + 1]
-    const lineEnd = nextLine === undefined ? text.length : nextLine - 1 - (text[nextLine - 2] === '\r' && nextLine - 2 >= lineStart ? 1 : 0)
-    const column = start - lineStart + 1
+    const lineBreak = (starts[low + 1] ?? text.length + 1) - 1
+    const lineEnd = lineBreak > lineStart && text[lineBreak - 1] === '\r' ? lineBreak - 1 : lineBreak
+    const column = Math.min(start, lineEnd) - lineStart + 1
     return { line: low + 1, column, end: Math.max(column + 1, Math.min(end, lineEnd) - lineStart + 1) }
   }
 }
@@ -35,8 +39,8 @@ export function nearest(name: string, candidates: Iterable<string>): string | nu
   let bestDistance = Infinity
   for (const candidate of candidates) {
     const other = plain(candidate)
-    const far = other === wanted ? 0 : distance(wanted, other)
-    const allowed = Math.floor(Math.max(wanted.length, other.length) / 3) // `wieght` is 2 of 6 away from `weight`; `a` is not near `b`
+    const far = other === wanted ? 0 : letters(other) === letters(wanted) ? 1 : distance(wanted, other)
+    const allowed = Math.floor(Math.max(wanted.length, other.length) / 3) // `ties` is near `tie`, `a` is not near `b`
     if (far <= allowed && far < bestDistance) {
       best = candidate
       bestDistance = far
@@ -47,11 +51,12 @@ export function nearest(name: string, candidates: Iterable<string>): string | nu
   return longer.length === 1 ? longer[0]! : null
 }
 
+const letters = (name: string): string => [...name].sort().join('') // the same for `modle` and `model`
 const plain = (name: string): string => name.toLowerCase().replace(/[-\s]/g, '_')
 
 /** `did you mean "x"?` when something is near, else the whole list. */
 export function suggest(name: string, candidates: readonly string[], list: string): string {
   const near = nearest(name, candidates)
   if (near !== null) return `did you mean "${near}"?`
-  return candidates.length === 0 ? `there are no ${list}` : `${list}: ${candidates.join(', ')}`
+  return `${list}: ${candidates.join(', ')}`
 }

@@ -2,8 +2,9 @@ import { faultAt } from './locate.ts'
 import { scalarAt } from './parameters.ts'
 import type { Expression, Recipe } from './recipe.ts'
 import { label, show, showFactor } from './show.ts'
+import { partsOf } from './walk.ts'
 
-const TOLERANCE = 1e-6 // of a mass: what rounding of written weights such as 0.333333 leaves
+const TOLERANCE = 1e-5 // of a mass: what rounding of written weights leaves; 0.333333 three times is 1e-6 short
 
 /** A number, or a tensor with its mass, at each sampled position. */
 type Weighed = { readonly kind: 'number' | 'tensor'; readonly at: readonly number[] }
@@ -16,10 +17,6 @@ export function massOf(expression: Expression, recipe: Recipe): readonly number[
   const weighed = weigh(expression, recipe, positionsOf(expression))
   return weighed.kind === 'tensor' ? weighed.at : null
 }
-
-/** Whether a call merges task vectors, so that its result is one and its base is zero. */
-export const mergesTaskVectors = (call: Extract<Expression, { kind: 'call' }>, recipe: Recipe): boolean =>
-  call.base === null && call.arguments.length > 0 && isAll(massOf(call.arguments[0]!.expression, recipe) ?? [1], 0)
 
 /** The value of a part of an expression that names no model, at `position`; null if it does name one. */
 export function numberAt(e: Expression, position: number): number | null {
@@ -60,33 +57,9 @@ function compute(op: '+' | '-' | '*' | '/', a: number, b: number): number {
 
 /** Positions in [0, 1] between which every gradient of the expression is straight, and the middles between them. */
 export function positionsOf(expression: Expression): readonly number[] {
-  const lengths = new Set<number>()
-  collectLengths(expression, lengths)
+  const lengths = new Set(partsOf(expression).flatMap(e => (e.kind === 'number' && typeof e.value !== 'number' && e.value.length > 1 ? [e.value.length] : [])))
   const bends = [...new Set([0, ...[...lengths].flatMap(n => Array.from({ length: n }, (_, i) => i / (n - 1)))])].sort((a, b) => a - b)
   return bends.flatMap((p, i) => (i === 0 ? [p] : [(bends[i - 1]! + p) / 2, p]))
-}
-
-function collectLengths(e: Expression, into: Set<number>): void {
-  switch (e.kind) {
-    case 'model':
-      return
-    case 'number':
-      if (typeof e.value !== 'number' && e.value.length > 1) into.add(e.value.length)
-      return
-    case 'negate':
-      collectLengths(e.of, into)
-      return
-    case 'binary':
-      collectLengths(e.left, into)
-      collectLengths(e.right, into)
-      return
-    case 'call':
-      for (const a of e.arguments) collectLengths(a.expression, into)
-      if (e.base) collectLengths(e.base, into)
-      return
-    default:
-      e satisfies never
-  }
 }
 
 export const isAll = (masses: readonly number[], wanted: number): boolean => masses.every(m => Math.abs(m - wanted) <= TOLERANCE)
@@ -118,8 +91,8 @@ function weighBinary(e: Extract<Expression, { kind: 'binary' }>, recipe: Recipe,
     if (left.kind !== right.kind) {
       const [number, tensor] = left.kind === 'number' ? [e.left, e.right] : [e.right, e.left]
       const noun = nounOf(left.kind === 'number' ? right : left)
-      const verb = e.op === '+' ? 'adds a number and' : 'subtracts a number and'
-      throw fail(`${verb} a ${noun}`, `numbers only multiply: \`${showFactor(number, recipe.source)}*${showFactor(tensor, recipe.source)}\``)
+      const what = e.op === '+' ? `adds a number to a ${noun}` : left.kind === 'number' ? `subtracts a ${noun} from a number` : `subtracts a number from a ${noun}`
+      throw fail(what, `numbers only multiply: \`${showFactor(number, recipe.source)}*${showFactor(tensor, recipe.source)}\``)
     }
   } else if (e.op === '*' && left.kind === 'tensor' && right.kind === 'tensor') {
     throw fail(`multiplies a ${nounOf(left)} by a ${nounOf(right)}`, `multiply by a number: \`0.5*${showFactor(e.right, recipe.source)}\``)
@@ -170,8 +143,10 @@ function weighBase(e: Extract<Expression, { kind: 'call' }>, base: Expression, k
     throw faultAt(recipe.source, base.at, `the arguments of ${e.method} are task vectors, which need no base`, `write \`${showFactor(base, recipe.source)} + ${whole}\``)
   }
   const weighed = weigh(base, recipe, positions)
-  if (weighed.kind === 'number' || !isAll(weighed.at, 1))
-    throw faultAt(recipe.source, base.at, `the base of ${e.method} must be a model, not a ${nounOf(weighed)}`, 'write `base=NAME` with the name of a model')
+  if (weighed.kind === 'tensor' && isAll(weighed.at, 1)) return
+  const noun = nounOf(weighed)
+  const what = noun === 'model' ? `the weights of this one add up to ${rounded(weighed.at.find(m => Math.abs(m - 1) > TOLERANCE)!)}` : `this is a ${noun}`
+  throw faultAt(recipe.source, base.at, `the base of ${e.method} must be a model; ${what}`, 'write `base=NAME` with the name of a model')
 }
 
 function nounOf({ kind, at }: Weighed): 'number' | 'model' | 'task vector' {

@@ -4,6 +4,7 @@ import { faultAt } from './locate.ts'
 import { type Let, modelNamed, nameFault, scopeOf } from './names.ts'
 import type { Expression, ModelRef, Note, Recipe, Rule, SourceText } from './recipe.ts'
 import { expressionOf, readRules } from './rules.ts'
+import { modelsIn } from './walk.ts'
 
 export const MERGANSER_KEYS = ['models', 'let', 'merge', 'rules', 'output', 'seed'] as const
 const MODELS_EXAMPLE = 'models: {base: path/to/base, math: path/to/math}'
@@ -16,13 +17,14 @@ export function readMerganser(source: SourceText, root: MapValue): { recipe: Rec
   const models = readModels(source, root)
   const named = readLets(source, root, models)
   const scope = scopeOf(source, models, named)
+  const lets = scope.define()
   const merge = expressionOf(scope, root.entries.get('merge')!.value, 'merge')
   const notes: Note[] = []
   const rulesEntry = entryOf(root, 'rules')
   const rules = rulesEntry ? readRules(scope, models, rulesEntry, notes) : []
   const output = readOutput(source, root, models)
-  notes.push(...unusedNotes(models, merge, rules, output), ...named.filter(l => !scope.used.has(l.name)).map(l => ({ text: `let "${l.name}" is never used`, at: l.at })))
-  const lets = named.map(l => scope.lookup(l.name, l.at, 0)!) // last, as looking a name up uses it
+  const used = scope.used()
+  notes.push(...unusedNotes(models, merge, rules, output), ...named.filter(l => !used.has(l.name)).map(l => ({ text: `let "${l.name}" is never used`, at: l.at })))
   return { recipe: { form: 'merganser', source, models, merge, rules, output, seed: seedOf(source, root, ['seed']), notes }, lets }
 }
 
@@ -74,12 +76,8 @@ function readOutput(source: SourceText, root: MapValue, models: Models): Recipe[
 
 /** A note for each model that nothing refers to, and for each path that has two names. */
 export function unusedNotes(models: Models, merge: Expression, rules: readonly Rule[], output: Recipe['output']): Note[] {
-  const used = new Set<string | null>([output.configFrom, output.tokenizerFrom])
-  collectModels(merge, used)
-  for (const { action } of rules) {
-    if (action.kind === 'merge') collectModels(action.expression, used)
-    else if (action.kind === 'from') used.add(action.model)
-  }
+  const inRules = rules.flatMap(({ action }) => (action.kind === 'merge' ? [...modelsIn(action.expression)] : action.kind === 'from' ? [action.model] : []))
+  const used = new Set<string | null>([output.configFrom, output.tokenizerFrom, ...modelsIn(merge), ...inRules])
   const entries = Object.entries(models)
   const unused = entries.filter(([name]) => !used.has(name)).map(([name, { at }]) => ({ text: `model "${name}" is never used`, at }))
   const twice = entries.flatMap(([name, { path, at }], i) => {
@@ -87,27 +85,4 @@ export function unusedNotes(models: Models, merge: Expression, rules: readonly R
     return before ? [{ text: `"${before[0]}" and "${name}" are the same path, ${path}`, at }] : []
   })
   return [...unused, ...twice]
-}
-
-function collectModels(e: Expression, into: Set<string | null>): void {
-  switch (e.kind) {
-    case 'model':
-      into.add(e.model)
-      return
-    case 'number':
-      return
-    case 'negate':
-      collectModels(e.of, into)
-      return
-    case 'binary':
-      collectModels(e.left, into)
-      collectModels(e.right, into)
-      return
-    case 'call':
-      for (const a of e.arguments) collectModels(a.expression, into)
-      if (e.base) collectModels(e.base, into)
-      return
-    default:
-      e satisfies never
-  }
 }

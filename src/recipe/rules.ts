@@ -1,4 +1,3 @@
-import picomatch from 'picomatch'
 import type { Scope } from './cursor.ts'
 import type { Entry, MapValue, Value } from './document.ts'
 import { parseExpression } from './expression.ts'
@@ -10,25 +9,7 @@ import type { ModelRef, Note, Rule } from './recipe.ts'
 const ACTIONS = ['merge', 'from', 'drop'] as const
 const KEYS = ['tensors', 'layers', ...ACTIONS] as const
 const EXAMPLE = "- {tensors: 'lm_head.*', from: base}"
-const MAX_GLOB = 1000 // picomatch makes a regular expression of it; no tensor's name is longer
-
-/** Gives the rule for a tensor: the first that matches its name and layer. `layer` is null outside the layers. */
-export function matchRules(rules: readonly Rule[]): (tensorName: string, layer: number | null) => Rule | null {
-  const matchers = rules.map(rule => ({ rule, matches: rule.tensors === null ? () => true : globOf(rule.tensors) }))
-  return (tensorName, layer) => {
-    const found = matchers.find(({ rule: { layers }, matches }) => {
-      const inLayers = layers === null || (layer !== null && layer >= layers[0] && layer < layers[1])
-      return inLayers && matches(tensorName)
-    })
-    return found?.rule ?? null
-  }
-}
-
-/** `*` crosses the dots of a tensor name and, unlike in file names, slashes as well. */
-function globOf(glob: string): (tensorName: string) => boolean {
-  const matches = picomatch(glob.replaceAll('/', '\u0001'), { dot: true, nonegate: true })
-  return tensorName => matches(tensorName.replaceAll('/', '\u0001'))
-}
+const MAX_GLOB = 1000 // the planner makes a regular expression of it; no tensor's name is longer
 
 /** Reads `rules:`; a rule that no tensor can reach becomes a note. */
 export function readRules(scope: Scope, models: Readonly<Record<string, ModelRef>>, entry: Entry, notes: Note[]): readonly Rule[] {

@@ -46,7 +46,7 @@ function noteDeadEntries(entries: readonly FilteredValue[], notes: Note[]): void
 }
 
 function readScalar(source: SourceText, name: string, value: Value): Scalar | boolean | string {
-  if (value.kind === 'map') throw faultAt(source, value.at, `${name} must be a number, a list of numbers, or a list of {filter, value}`)
+  if (value.kind === 'map') throw faultAt(source, value.at, `${name} must be a number, a list of numbers, or a list of {filter, value}`, 'write for example `0.5`')
   if (value.kind === 'scalar') return readPlain(source, name, value)
   if (value.items.length === 0) throw faultAt(source, value.at, `${name} is an empty list`, 'write at least one number, or leave it out')
   if (value.items.length > MAX_GRADIENT) throw faultAt(source, value.at, `a gradient of ${value.items.length} values; at most ${MAX_GRADIENT} are possible`)
@@ -63,6 +63,8 @@ const NUMBER = /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i
 function readPlain(source: SourceText, name: string, value: TextValue): number | boolean | string {
   const plain = typeof value.value === 'string' && NUMBER.test(value.value) ? Number(value.value) : value.value
   if (plain === null || plain === '') throw faultAt(source, value.at, `${name} has no value`, `write a value, or remove ${name}`)
-  if (typeof plain === 'number' && !Number.isFinite(plain)) throw faultAt(source, value.at, `${name} must be a finite number, not ${value.placed.text}`)
+  if (typeof plain === 'number' && !Number.isFinite(plain)) {
+    throw faultAt(source, value.at, `${name} must be a finite number, not ${value.placed.text}`, 'write a number such as 0.5')
+  }
   return plain
 }

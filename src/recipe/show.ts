@@ -16,6 +16,9 @@ export const label = (expression: Expression, source: SourceText): string => (ex
 /** As `show`, with parentheses where a factor of a product needs them. */
 export const showFactor = (expression: Expression, source?: SourceText): string => write(expression, SIGN, source)
 
+/** As `show`, with parentheses where a term of a sum needs them. */
+export const showTerm = (expression: Expression, source?: SourceText): string => write(expression, PRODUCT, source)
+
 const NAME = /^[\p{L}_][\p{L}\p{N}_]*$/u
 
 /** A model's name as an expression spells it: in backticks unless it is a plain identifier. */
@@ -67,9 +70,9 @@ const showScalar = (value: Scalar): string => (typeof value === 'number' ? Strin
 
 /** The name standing at the expression's place in the text, if it is the name of a `let` and not the expression itself. */
 function nameAt(e: Expression, source: SourceText): string | null {
-  if (e.kind === 'model') return null
   if (e.kind === 'binary' && e.left.at.line === e.at.line && e.left.at.column === e.at.column) return null // written out here
   const text = source.text.split('\n')[e.at.line - 1]?.slice(e.at.column - 1, e.at.end - 1) ?? ''
   if (e.kind === 'call' && text === e.method) return null
+  if (e.kind === 'model' && text.replace(/^[`"]|[`"]$/g, '') === e.model) return null
   return NAME.test(text) || /^(`[^`]*`|"[^"]*")$/.test(text) ? text : null
 }

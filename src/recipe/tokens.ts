@@ -58,7 +58,7 @@ export function tokenize(placed: Placed): Token[] {
         const fix = glued ? `write \`${number}*${glued}\`; a name that begins with a digit stands in backticks: \`${number}${glued}\`` : 'write digits only'
         throw faultAt(source, placed.at(start, start + number.length + after.length), `"${number}${after}" is neither a number nor a name`, fix)
       }
-      if (!Number.isFinite(Number(number))) throw faultAt(source, placed.at(start, start + number.length), `${number} is too large for a number`)
+      if (!Number.isFinite(Number(number))) throw faultAt(source, placed.at(start, start + number.length), `${number} is too large for a number`, 'write a smaller one')
       push('number', number, number.length)
     } else if (quoted) {
       if (quoted.length === 2) throw faultAt(source, placed.at(start, start + 2), 'a name is empty', 'write the name between the quotes')
@@ -72,11 +72,13 @@ export function tokenize(placed: Placed): Token[] {
         'multiply by a number; whole-tensor mathematics is the work of methods: `merganser methods`',
       )
     } else if (SIGNS.includes(sign)) push('sign', sign, 1)
-    else throw faultAt(source, placed.at(start, start + character.length), `unexpected character "${character}"`, strayFix(character))
+    else throw faultAt(source, placed.at(start, start + character.length), `unexpected character ${visible(character)}`, strayFix(character))
   }
   tokens.push({ kind: 'end', text: '', start: text.length, end: text.length })
   return tokens
 }
+
+const visible = (character: string): string => (/\p{Cc}/u.test(character) ? `U+${character.charCodeAt(0).toString(16).padStart(4, '0')}` : character)
 
 function strayFix(character: string): string {
   if ('“”„‟'.includes(character)) return 'use straight quotes: `"`'

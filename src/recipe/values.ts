@@ -49,16 +49,20 @@ function checkValue({ source }: Recipe, param: Param, parameter: string, value: 
   const coerced = coerce(param, value)
   if (coerced === undefined) {
     const near = param.scope === 'choice' ? nearest(String(value), param.values.map(String)) : null
-    throw faultAt(source, at, `${parameter} must be ${wantedOf(param)}, not ${typeof value === 'string' ? `"${value}"` : value}`, near ? `did you mean "${near}"?` : undefined)
+    const written = typeof value === 'string' ? `"${value}"` : value
+    const fix = near ? `did you mean "${near}"?` : wantedOf(param) === NUMBER ? 'write a number such as 0.5' : `write ${wantedOf(param)}`
+    throw faultAt(source, at, `${parameter} must be ${wantedOf(param)}, not ${written}`, fix)
   }
   return param.scope === 'model' || param.scope === 'merge' ? checkNumber(source, param, parameter, coerced as number, at) : [] // coerce gives numbers for these
 }
+
+const NUMBER = 'a number'
 
 function wantedOf(param: Param): string {
   switch (param.scope) {
     case 'model':
     case 'merge':
-      return 'a number'
+      return NUMBER
     case 'flag':
       return 'true or false'
     case 'choice': {
@@ -75,7 +79,7 @@ type Numeric = Extract<Param, { scope: 'model' | 'merge' }>
 function checkNumber(source: Recipe['source'], param: Numeric, parameter: string, value: number, at: Setting['at']): readonly Note[] {
   if (!isInRange(param, value)) {
     const percent = value / 100
-    const fix = value > 1 && isInRange(param, percent) ? `did you mean ${rounded(percent)}?` : `write a number ${rangeOf(param)}`
+    const fix = value >= 2 && isInRange(param, percent) ? `did you mean ${rounded(percent)}?` : `write a number ${rangeOf(param)}`
     throw faultAt(source, at, `${parameter} is ${value}, and must be ${rangeOf(param)}`, fix)
   }
   const [low, high] = param.usual ?? [-Infinity, Infinity]

@@ -1,5 +1,5 @@
 // Stored dtypes to f32 strips and back. Every load gives the largest magnitude it saw, as the bits of |x| in f32, so that a NaN or an
-// infinity (bits from 0x7f800000 up) is noticed at no extra trip; every store gives the largest magnitude written, in its own format.
+// infinity (bits from 0x7f800000 up) is noticed at no extra trip; every store gives that of what it was handed, which tells what overflows.
 // Strips have room up to a multiple of 16 elements.
 
 // AssemblyScript: compiled by `npm run generate`, not by tsc.
@@ -147,34 +147,43 @@ export function store_f64(d: usize, a: usize, n: i32): u32 {
   return top
 }
 
-// Round to nearest even by adding half a unit, less one if the last kept bit is even. NaN keeps its upper payload, made quiet.
-@inline function narrow_bf16(x: v128): v128 {
+// Round to nearest even by adding half a unit, less one if the last kept bit is even.
+@inline function round_bf16(x: v128): v128 {
   const odd = v128.and(i32x4.shr_u(x, 16), i32x4.splat(1))
-  const rounded = i32x4.shr_u(i32x4.add(i32x4.add(x, i32x4.splat(0x7fff)), odd), 16)
-  const nan = v128.or(i32x4.shr_u(x, 16), i32x4.splat(0x40))
-  return v128.bitselect(nan, rounded, f32x4.ne(x, x))
+  return i32x4.shr_u(i32x4.add(i32x4.add(x, i32x4.splat(0x7fff)), odd), 16)
+}
+// The same, and a NaN keeps its upper payload, made quiet.
+@inline function narrow_bf16(x: v128): v128 {
+  return v128.bitselect(v128.or(i32x4.shr_u(x, 16), i32x4.splat(0x40)), round_bf16(x), f32x4.ne(x, x))
 }
 
 export function store_bf16(d: usize, a: usize, n: i32): u32 {
-  const mask = i16x8.splat(0x7fff)
-  let most = i16x8.splat(0)
-  const end = a + (<usize>(n & ~7) << 2)
-  for (; a < end; a += 32, d += 16) {
-    const both = i16x8.narrow_i32x4_u(narrow_bf16(v128.load(a)), narrow_bf16(v128.load(a, 16)))
-    v128.store(d, both)
-    most = i16x8.max_u(most, v128.and(both, mask))
+  const mask = i32x4.splat(MAGNITUDE)
+  let most = i32x4.splat(0)
+  let other = i32x4.splat(0)
+  const from = a
+  const end = a + (<usize>(n & ~15) << 2)
+  for (; a < end; a += 64, d += 32) {
+    const x = v128.load(a)
+    const y = v128.load(a, 16)
+    const z = v128.load(a, 32)
+    const w = v128.load(a, 48)
+    v128.store(d, i16x8.narrow_i32x4_u(round_bf16(x), round_bf16(y)))
+    v128.store(d, i16x8.narrow_i32x4_u(round_bf16(z), round_bf16(w)), 16)
+    most = i32x4.max_u(most, i32x4.max_u(v128.and(x, mask), v128.and(y, mask)))
+    other = i32x4.max_u(other, i32x4.max_u(v128.and(z, mask), v128.and(w, mask)))
   }
-  let top = largest16(most)
-  for (let i = 0, left = n & 7; i < left; i++) {
-    const bits = <u32>i32x4.extract_lane(narrow_bf16(i32x4.splat(load<u32>(a + (<usize>i << 2)))), 0)
-    store<u16>(d + (<usize>i << 1), <u16>bits)
-    top = max(top, bits & 0x7fff)
+  let top = max(largest(most), largest(other))
+  if (top > 0x7f800000) { // rounding may have carried a NaN away: once more, with care
+    d -= (<usize>(n & ~15) << 1)
+    for (a = from; a < end; a += 32, d += 16) v128.store(d, i16x8.narrow_i32x4_u(narrow_bf16(v128.load(a)), narrow_bf16(v128.load(a, 16))))
+  }
+  for (let i = 0, left = n & 15; i < left; i++) {
+    const x = load<u32>(a + (<usize>i << 2))
+    store<u16>(d + (<usize>i << 1), <u16>i32x4.extract_lane(narrow_bf16(i32x4.splat(x)), 0))
+    top = max(top, x & MAGNITUDE)
   }
   return top
-}
-
-@inline function largest16(v: v128): u32 {
-  return max(largest(i32x4.extend_low_i16x8_u(v)), largest(i32x4.extend_high_i16x8_u(v)))
 }
 
 // Fabian Giesen's float_to_half, round to nearest even: subnormals let a float addition do the rounding.
@@ -193,24 +202,16 @@ export function store_bf16(d: usize, a: usize, n: i32): u32 {
 }
 
 export function store_f16(d: usize, a: usize, n: i32): u32 {
-  const mask = i16x8.splat(0x7fff)
-  let most = i16x8.splat(0)
+  const top = check_f32(a, n)
   const end = a + (<usize>(n & ~7) << 2)
-  for (; a < end; a += 32, d += 16) {
-    const both = i16x8.narrow_i32x4_u(narrow_f16(v128.load(a)), narrow_f16(v128.load(a, 16)))
-    v128.store(d, both)
-    most = i16x8.max_u(most, v128.and(both, mask))
-  }
-  let top = largest16(most)
+  for (; a < end; a += 32, d += 16) v128.store(d, i16x8.narrow_i32x4_u(narrow_f16(v128.load(a)), narrow_f16(v128.load(a, 16))))
   for (let i = 0, left = n & 7; i < left; i++) {
-    const bits = <u32>i32x4.extract_lane(narrow_f16(i32x4.splat(load<u32>(a + (<usize>i << 2)))), 0)
-    store<u16>(d + (<usize>i << 1), <u16>bits)
-    top = max(top, bits & 0x7fff)
+    store<u16>(d + (<usize>i << 1), <u16>i32x4.extract_lane(narrow_f16(i32x4.splat(load<u32>(a + (<usize>i << 2)))), 0))
   }
   return top
 }
 
-// As PyTorch: what rounds beyond the largest value becomes NaN in E4M3 and infinity in E5M2.
+// What rounds beyond the largest value becomes NaN in E4M3, which has no infinity, and infinity in E5M2: an overflow should not look healthy.
 @inline function narrow_f8(x: u32, mantissa: u32, bias: i32, overflow: u32, nan: u32): u32 {
   const sign = (x >>> 24) & 0x80
   const f = x & MAGNITUDE
@@ -227,22 +228,12 @@ export function store_f16(d: usize, a: usize, n: i32): u32 {
 }
 
 export function store_f8_e4m3(d: usize, a: usize, n: i32): u32 {
-  let top: u32 = 0
-  for (let i = 0; i < n; i++) {
-    const bits = narrow_f8(load<u32>(a + (<usize>i << 2)), 3, 7, 0x7f, 0x7f)
-    store<u8>(d + i, <u8>bits)
-    top = max(top, bits & 0x7f)
-  }
-  return top
+  for (let i = 0; i < n; i++) store<u8>(d + i, <u8>narrow_f8(load<u32>(a + (<usize>i << 2)), 3, 7, 0x7f, 0x7f))
+  return check_f32(a, n)
 }
 export function store_f8_e5m2(d: usize, a: usize, n: i32): u32 {
-  let top: u32 = 0
-  for (let i = 0; i < n; i++) {
-    const bits = narrow_f8(load<u32>(a + (<usize>i << 2)), 2, 15, 0x7c, 0x7f)
-    store<u8>(d + i, <u8>bits)
-    top = max(top, bits & 0x7f)
-  }
-  return top
+  for (let i = 0; i < n; i++) store<u8>(d + i, <u8>narrow_f8(load<u32>(a + (<usize>i << 2)), 2, 15, 0x7c, 0x7f))
+  return check_f32(a, n)
 }
 
 /** Where free memory begins: the caller lays out everything beyond. */

@@ -155,6 +155,72 @@ export function addmul_vvs(d: usize, a: usize, b: usize, s: f32, n: i32): void {
   }
 }
 
+// Fused ops: what several ops give, in one trip through the cache. Each rounds where its parts would.
+
+/** d = |a − b| */
+export function absdiff_vv(d: usize, a: usize, b: usize, n: i32): void {
+  const end = d + (<usize>n << 2)
+  while (d < end) {
+    v128.store(d, f32x4.abs(f32x4.sub(v128.load(a), v128.load(b))))
+    v128.store(d, f32x4.abs(f32x4.sub(v128.load(a, 16), v128.load(b, 16))), 16)
+    v128.store(d, f32x4.abs(f32x4.sub(v128.load(a, 32), v128.load(b, 32))), 32)
+    v128.store(d, f32x4.abs(f32x4.sub(v128.load(a, 48), v128.load(b, 48))), 48)
+    d += STEP
+    a += STEP
+    b += STEP
+  }
+}
+
+@inline function large(x: v128, s: v128): v128 { return v128.and(x, f32x4.ge(f32x4.abs(x), s)) }
+
+/** d = a where |a| ≥ s, else 0 */
+export function keeplarge_vs(d: usize, a: usize, s: f32, n: i32): void {
+  const end = d + (<usize>n << 2)
+  const y = f32x4.splat(s)
+  while (d < end) {
+    v128.store(d, large(v128.load(a), y))
+    v128.store(d, large(v128.load(a, 16), y), 16)
+    v128.store(d, large(v128.load(a, 32), y), 32)
+    v128.store(d, large(v128.load(a, 48), y), 48)
+    d += STEP
+    a += STEP
+  }
+}
+
+/** d = b where s > a, else 0 */
+export function keepbelow_svv(d: usize, s: f32, a: usize, b: usize, n: i32): void {
+  const end = d + (<usize>n << 2)
+  const y = f32x4.splat(s)
+  while (d < end) {
+    v128.store(d, v128.and(v128.load(b), f32x4.gt(y, v128.load(a))))
+    v128.store(d, v128.and(v128.load(b, 16), f32x4.gt(y, v128.load(a, 16))), 16)
+    v128.store(d, v128.and(v128.load(b, 32), f32x4.gt(y, v128.load(a, 32))), 32)
+    v128.store(d, v128.and(v128.load(b, 48), f32x4.gt(y, v128.load(a, 48))), 48)
+    d += STEP
+    a += STEP
+    b += STEP
+  }
+}
+
+@inline function signOf(x: v128): v128 {
+  const zero = f32x4.splat(0)
+  return f32x4.sub(ones(f32x4.gt(x, zero)), ones(f32x4.lt(x, zero)))
+}
+
+/** d = 1 where sign(a) = b, else 0 */
+export function signeq_vv(d: usize, a: usize, b: usize, n: i32): void {
+  const end = d + (<usize>n << 2)
+  while (d < end) {
+    v128.store(d, ones(f32x4.eq(signOf(v128.load(a)), v128.load(b))))
+    v128.store(d, ones(f32x4.eq(signOf(v128.load(a, 16)), v128.load(b, 16))), 16)
+    v128.store(d, ones(f32x4.eq(signOf(v128.load(a, 32)), v128.load(b, 32))), 32)
+    v128.store(d, ones(f32x4.eq(signOf(v128.load(a, 48)), v128.load(b, 48))), 48)
+    d += STEP
+    a += STEP
+    b += STEP
+  }
+}
+
 export function abs_v(d: usize, a: usize, n: i32): void {
   const end = d + (<usize>n << 2)
   for (; d < end; d += 16, a += 16) v128.store(d, f32x4.abs(v128.load(a)))
@@ -165,11 +231,7 @@ export function sqrt_v(d: usize, a: usize, n: i32): void {
 }
 export function sign_v(d: usize, a: usize, n: i32): void {
   const end = d + (<usize>n << 2)
-  const zero = f32x4.splat(0)
-  for (; d < end; d += 16, a += 16) {
-    const x = v128.load(a)
-    v128.store(d, f32x4.sub(ones(f32x4.gt(x, zero)), ones(f32x4.lt(x, zero))))
-  }
+  for (; d < end; d += 16, a += 16) v128.store(d, signOf(v128.load(a)))
 }
 // Transcendental ops run in f64 with AssemblyScript's own (musl's) functions and round once, so every machine gives the same bits.
 export function sin_v(d: usize, a: usize, n: i32): void {

@@ -1,0 +1,28 @@
+import type { Expression } from './recipe.ts'
+
+/** The expressions directly inside `e`, in the order written. */
+export function childrenOf(e: Expression): readonly Expression[] {
+  switch (e.kind) {
+    case 'model':
+    case 'number':
+      return []
+    case 'negate':
+      return [e.of]
+    case 'binary':
+      return [e.left, e.right]
+    case 'call':
+      return [...e.arguments.map(a => a.expression), ...(e.base ? [e.base] : [])]
+    default:
+      throw e satisfies never
+  }
+}
+
+/** `expression` and everything inside it, outermost first. */
+export function partsOf(expression: Expression): readonly Expression[] {
+  const parts = [expression]
+  for (const part of parts) parts.push(...childrenOf(part)) // the loop reaches what it appends
+  return parts
+}
+
+/** The names of the models in `expression`. */
+export const modelsIn = (expression: Expression): ReadonlySet<string> => new Set(partsOf(expression).flatMap(e => (e.kind === 'model' ? [e.model] : [])))
