@@ -55,7 +55,7 @@ function besideAnother({ expression }: Term, mass: number, recipe: Recipe): stri
 /** `base + 0.5*math` as `base + 0.5*(math - base)`; null if the first term is not a model or another is not a multiple of one. */
 function aroundFirst(all: readonly Term[], terms: readonly Term[], recipe: Recipe): string | null {
   const [first] = terms
-  if (!first || first.sign !== 1 || !isMass(first.expression, 1, recipe)) return null
+  if (first?.sign !== 1 || !isMass(first.expression, 1, recipe)) return null
   const base = showFactor(first.expression, recipe.source)
   const parts = all.filter(t => t !== first).map(t => (terms.includes(t) ? asDelta(t, base, recipe) : `${glueOf(t)}${showFactor(t.expression, recipe.source)}`))
   return parts.includes(null) ? null : base + parts.join('')

@@ -283,15 +283,15 @@ the weights of linear add up to 0, and the average divides by their sum
   )
 })
 
-/** One test: `parse` refuses `text` with exactly these lines. */
-function refuses(text: string, lines: readonly string[]): void {
-  test(`${lines[0]}: ${text.trim().split('\n').at(-1)}`, () => {
+/** One test: `parse` refuses `text` with exactly this message. */
+function refuses(text: string, expected: string): void {
+  test(`${expected.split('\n')[1]}: ${text.trim().split('\n').at(-1)}`, () => {
     let message = 'no error'
     try {
       parse(text, { models: { base: 'b', code: 'c', math: 'm', 'my-model': 'x' } })
     } catch (error) {
       message = error instanceof MergeError ? error.message : String(error)
     }
-    expect(message).toBe(lines.join('\n'))
+    expect(`\n${message}\n`).toBe(expected)
   })
 }

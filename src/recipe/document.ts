@@ -120,7 +120,7 @@ function entriesOf(r: Reader, pairs: readonly Pair<Node, Node | null>[], mapAt: 
   for (const { key, value } of pairs) {
     const keyAt = key ? placeOf(r, key) : mapAt
     const keyValue = key ? convert(r, key) : null
-    if (!keyValue || keyValue.kind !== 'scalar') throw faultAt(r.source, keyAt, 'a key must be a word', 'write `key: value`')
+    if (keyValue?.kind !== 'scalar') throw faultAt(r.source, keyAt, 'a key must be a word', 'write `key: value`')
     const name = keyValue.value === null ? keyValue.placed.text : String(keyValue.value)
     const content = value ? convert(r, value) : { ...keyValue, value: null }
     if (isScalar(key) && key.type === Scalar.PLAIN && name === '<<') {

@@ -898,15 +898,15 @@ seed and random_seed are both given
   )
 })
 
-/** One test: `parse` refuses `text` with exactly these lines. */
-function refuses(text: string, lines: readonly string[]): void {
-  test(`${lines[0]}: ${text.trim().split('\n').at(-1)}`, () => {
+/** One test: `parse` refuses `text` with exactly this message. */
+function refuses(text: string, expected: string): void {
+  test(`${expected.split('\n')[1]}: ${text.trim().split('\n').at(-1)}`, () => {
     let message = 'no error'
     try {
       parse(text.replace(/^\n/, ''), { name: 'recipe.yml' })
     } catch (error) {
       message = error instanceof MergeError ? error.message : String(error)
     }
-    expect(message).toBe(lines.join('\n'))
+    expect(`\n${message}\n`).toBe(expected)
   })
 }
