@@ -45,7 +45,7 @@ function registries() {
 async function kernels() {
   const folder = 'src/kernels/assembly'
   const entries = readdirSync(root + folder)
-    .filter(f => f.endsWith('.ts'))
+    .filter(f => f.endsWith('.ts') && !f.startsWith('_'))
     .sort()
     .map(f => `${folder}/${f}`)
   const out = mkdtempSync(join(tmpdir(), 'merganser-kernels-'))

@@ -4,6 +4,8 @@
 
 // AssemblyScript: compiled by `npm run generate`, not by tsc.
 
+import { exponentStep, f16Exponent, f16Infinity, f16Limit, f16Magic, f16Nan, f16Rebias, f16Round, f16Sign, f16Smallest, infinity, lowestBit, magnitudeMask, ones15, signBit } from './_constants'
+
 const MAGNITUDE: i32 = 0x7fffffff
 
 @inline function largest(v: v128): u32 {
@@ -14,7 +16,7 @@ const MAGNITUDE: i32 = 0x7fffffff
 
 /** The largest |x| of an F32 strip, as bits. */
 export function check_f32(a: usize, n: i32): u32 {
-  const mask = i32x4.splat(MAGNITUDE)
+  const mask = magnitudeMask()
   let most = i32x4.splat(0)
   const end = a + (<usize>(n & ~7) << 2)
   for (; a < end; a += 32) {
@@ -32,7 +34,7 @@ export function load_f32(d: usize, a: usize, n: i32): u32 {
 }
 
 export function load_bf16(d: usize, a: usize, n: i32): u32 {
-  const mask = i32x4.splat(MAGNITUDE)
+  const mask = magnitudeMask()
   let most = i32x4.splat(0)
   let other = i32x4.splat(0)
   const end = a + (<usize>(n & ~15) << 1)
@@ -61,20 +63,20 @@ export function load_bf16(d: usize, a: usize, n: i32): u32 {
 
 // Fabian Giesen's half_to_float: rebias by integer addition, subnormals by one exact float subtraction.
 @inline function widen_f16(h: v128): v128 {
-  const exponent = i32x4.splat(0x7c00 << 13)
-  const magic = i32x4.splat(113 << 23)
-  let o = i32x4.shl(v128.and(h, i32x4.splat(0x7fff)), 13)
+  const exponent = f16Exponent()
+  const sign = v128.and(h, f16Sign())
+  let o = i32x4.shl(v128.xor(h, sign), 13)
   const e = v128.and(o, exponent)
-  o = i32x4.add(o, i32x4.splat((127 - 15) << 23))
-  const special = i32x4.add(o, i32x4.splat((128 - 16) << 23))
-  const tiny = f32x4.sub(i32x4.add(o, i32x4.splat(1 << 23)), magic)
+  o = i32x4.add(o, f16Rebias())
+  const special = i32x4.add(o, f16Rebias())
+  const tiny = f32x4.sub(i32x4.add(o, exponentStep()), f16Smallest())
   o = v128.bitselect(special, o, i32x4.eq(e, exponent))
   o = v128.bitselect(tiny, o, i32x4.eq(e, i32x4.splat(0)))
-  return v128.or(o, i32x4.shl(v128.and(h, i32x4.splat(0x8000)), 16))
+  return v128.or(o, i32x4.shl(sign, 16))
 }
 
 export function load_f16(d: usize, a: usize, n: i32): u32 {
-  const mask = i32x4.splat(MAGNITUDE)
+  const mask = magnitudeMask()
   let most = i32x4.splat(0)
   const end = a + (<usize>(n & ~7) << 1)
   for (; a < end; a += 16, d += 32) {
@@ -149,8 +151,8 @@ export function store_f64(d: usize, a: usize, n: i32): u32 {
 
 // Round to nearest even by adding half a unit, less one if the last kept bit is even.
 @inline function round_bf16(x: v128): v128 {
-  const odd = v128.and(i32x4.shr_u(x, 16), i32x4.splat(1))
-  return i32x4.shr_u(i32x4.add(i32x4.add(x, i32x4.splat(0x7fff)), odd), 16)
+  const odd = v128.and(i32x4.shr_u(x, 16), lowestBit())
+  return i32x4.shr_u(i32x4.add(i32x4.add(x, ones15()), odd), 16)
 }
 // The same, and a NaN keeps its upper payload, made quiet.
 @inline function narrow_bf16(x: v128): v128 {
@@ -158,7 +160,7 @@ export function store_f64(d: usize, a: usize, n: i32): u32 {
 }
 
 export function store_bf16(d: usize, a: usize, n: i32): u32 {
-  const mask = i32x4.splat(MAGNITUDE)
+  const mask = magnitudeMask()
   let most = i32x4.splat(0)
   let other = i32x4.splat(0)
   const from = a
@@ -188,16 +190,15 @@ export function store_bf16(d: usize, a: usize, n: i32): u32 {
 
 // Fabian Giesen's float_to_half, round to nearest even: subnormals let a float addition do the rounding.
 @inline function narrow_f16(x: v128): v128 {
-  const sign = v128.and(x, i32x4.splat(0x80000000))
+  const sign = v128.and(x, signBit())
   const f = v128.xor(x, sign)
-  const magic = i32x4.splat(((127 - 15) + (23 - 10) + 1) << 23)
+  const magic = f16Magic()
   const tiny = i32x4.sub(f32x4.add(f, magic), magic)
-  const odd = v128.and(i32x4.shr_u(f, 13), i32x4.splat(1))
-  const normal = i32x4.shr_u(i32x4.add(i32x4.add(f, i32x4.splat(((15 - 127) << 23) + 0xfff)), odd), 13)
-  const infinity = i32x4.splat(255 << 23)
-  const huge = v128.bitselect(i32x4.splat(0x7e00), i32x4.splat(0x7c00), i32x4.gt_s(f, infinity))
-  let o = v128.bitselect(tiny, normal, i32x4.lt_s(f, i32x4.splat(113 << 23)))
-  o = v128.bitselect(huge, o, i32x4.ge_s(f, i32x4.splat((127 + 16) << 23)))
+  const odd = v128.and(i32x4.shr_u(f, 13), lowestBit())
+  const normal = i32x4.shr_u(i32x4.add(i32x4.add(f, f16Round()), odd), 13)
+  const huge = v128.bitselect(f16Nan(), f16Infinity(), i32x4.gt_s(f, infinity()))
+  let o = v128.bitselect(tiny, normal, i32x4.lt_s(f, f16Smallest()))
+  o = v128.bitselect(huge, o, i32x4.ge_s(f, f16Limit()))
   return v128.or(o, i32x4.shr_u(sign, 16))
 }
 

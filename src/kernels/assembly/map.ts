@@ -4,9 +4,13 @@
 
 // AssemblyScript: compiled by `npm run generate`, not by tsc.
 
+import { magnitudeMask, one } from './_constants'
+
 const STEP: usize = 64 // bytes: 16 elements, four vectors per turn of a loop
 
-@inline function ones(mask: v128): v128 { return v128.and(mask, f32x4.splat(1)) }
+@inline function ones(mask: v128): v128 { return v128.and(mask, one()) }
+
+@inline function abs4(x: v128): v128 { return v128.and(x, magnitudeMask()) }
 
 // An op as a type parameter would need a closure; a constant number folds away at compile time instead.
 const ADD = 0, SUB = 1, MUL = 2, DIV = 3, MAX = 4, MIN = 5, GE = 6, GT = 7, EQ = 8
@@ -161,17 +165,17 @@ export function addmul_vvs(d: usize, a: usize, b: usize, s: f32, n: i32): void {
 export function absdiff_vv(d: usize, a: usize, b: usize, n: i32): void {
   const end = d + (<usize>n << 2)
   while (d < end) {
-    v128.store(d, f32x4.abs(f32x4.sub(v128.load(a), v128.load(b))))
-    v128.store(d, f32x4.abs(f32x4.sub(v128.load(a, 16), v128.load(b, 16))), 16)
-    v128.store(d, f32x4.abs(f32x4.sub(v128.load(a, 32), v128.load(b, 32))), 32)
-    v128.store(d, f32x4.abs(f32x4.sub(v128.load(a, 48), v128.load(b, 48))), 48)
+    v128.store(d, abs4(f32x4.sub(v128.load(a), v128.load(b))))
+    v128.store(d, abs4(f32x4.sub(v128.load(a, 16), v128.load(b, 16))), 16)
+    v128.store(d, abs4(f32x4.sub(v128.load(a, 32), v128.load(b, 32))), 32)
+    v128.store(d, abs4(f32x4.sub(v128.load(a, 48), v128.load(b, 48))), 48)
     d += STEP
     a += STEP
     b += STEP
   }
 }
 
-@inline function large(x: v128, s: v128): v128 { return v128.and(x, f32x4.ge(f32x4.abs(x), s)) }
+@inline function large(x: v128, s: v128): v128 { return v128.and(x, f32x4.ge(abs4(x), s)) }
 
 /** d = a where |a| ≥ s, else 0 */
 export function keeplarge_vs(d: usize, a: usize, s: f32, n: i32): void {
@@ -223,7 +227,7 @@ export function signeq_vv(d: usize, a: usize, b: usize, n: i32): void {
 
 export function abs_v(d: usize, a: usize, n: i32): void {
   const end = d + (<usize>n << 2)
-  for (; d < end; d += 16, a += 16) v128.store(d, f32x4.abs(v128.load(a)))
+  for (; d < end; d += 16, a += 16) v128.store(d, abs4(v128.load(a)))
 }
 export function sqrt_v(d: usize, a: usize, n: i32): void {
   const end = d + (<usize>n << 2)
