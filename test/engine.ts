@@ -15,8 +15,17 @@ export interface Cut {
 }
 
 /** Runs a formula on the engine, over arrays. */
-export async function run(root: Tensor, sources: readonly Float32Array[], { tiling = { strip: 4096, chunk: BLOCK }, range = Number.POSITIVE_INFINITY, key = [1, 2] }: Cut = {}, dtype: FloatDType = 'F32'): Promise<Float32Array> {
-  const { program, constants } = compile(root, sources.map(() => dtype), dtype)
+export async function run(
+  root: Tensor,
+  sources: readonly Float32Array[],
+  { tiling = { strip: 4096, chunk: BLOCK }, range = Number.POSITIVE_INFINITY, key = [1, 2] }: Cut = {},
+  dtype: FloatDType = 'F32',
+): Promise<Float32Array> {
+  const { program, constants } = compile(
+    root,
+    sources.map(() => dtype),
+    dtype,
+  )
   const size = sizeOf(root.shape)
   const inputs = sources.map(s => encode(dtype, s))
   const width = bytesOf(dtype)

@@ -115,7 +115,9 @@ export function createEngine(bytes: number): Engine {
     F8_E5M2: exports[`${way}_f8_e5m2`]!,
   })
   const opcodes = Object.fromEntries(
-    Object.entries(exports as Readonly<Record<string, unknown>>).flatMap(([name, value]) => (value instanceof WebAssembly.Global ? [[name.replace('op_', ''), Number(value.value)]] : [])),
+    Object.entries(exports as Readonly<Record<string, unknown>>).flatMap(([name, value]) =>
+      value instanceof WebAssembly.Global ? [[name.replace('op_', ''), Number(value.value)]] : [],
+    ),
   )
   return { kernels: exports, opcodes, memory, heap: Math.ceil(exports.heap() / 64) * 64, load: convert('load'), store: convert('store') }
 }
