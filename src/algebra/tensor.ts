@@ -104,6 +104,7 @@ export class Tensor {
 
   /** Sum of all elements: float64 partials over fixed blocks of 65,536, combined in block order. Costs a pass. Shape []. */
   sum(): Tensor {
+    assert(this.shape.length > 0, 'a number is not summed')
     return Tensor.of('sum', [this], null, [])
   }
   dot(o: Tensor): Tensor {
@@ -118,6 +119,7 @@ export class Tensor {
   }
   /** The k-th largest element, 1 ≤ k ≤ size; exact (radix select). Costs two passes. Shape []. */
   largest(k: number): Tensor {
+    assert(this.shape.length > 0, 'a number has no largest element')
     assert(Number.isInteger(k) && k >= 1 && k <= sizeOf(this.shape), `rank ${k} lies within a tensor of ${sizeOf(this.shape)} elements`)
     return Tensor.of('largest', [this, Tensor.constant(k)], null, [])
   }

@@ -30,7 +30,10 @@ function addCounts(parts: readonly Partial[]): Uint32Array {
   const [first, ...rest] = parts
   assert(first?.kind === 'counts', 'a select gathers counts')
   const total = first.counts
-  for (const part of rest) if (part.kind === 'counts') for (const [bin, c] of part.counts.entries()) total[bin] = total[bin]! + c
+  for (const part of rest) {
+    if (part.kind !== 'counts') continue
+    for (let bin = 0; bin < total.length; bin++) total[bin] = total[bin]! + part.counts[bin]! // plain loops: iterators take a tenth of a TIES merge
+  }
   return total
 }
 

@@ -1,7 +1,7 @@
 import { bytesOf, type FloatDType } from '../dtype.ts'
 import { assert } from '../errors.ts'
 import { COUNTERS_BYTES, createEngine, type Engine, NONFINITE, OP_BYTES, OVERFLOWING } from '../kernels/kernels.ts'
-import { bytesFor, residentBytes } from '../plan/budget.ts'
+import { bytesFor } from '../plan/budget.ts'
 import { isScalar, isSelect, type Operand, type Program, scalarIndex } from '../plan/program.ts'
 import { streamKey } from '../plan/random.ts'
 import { BLOCK, type Tiling } from '../plan/tiling.ts'
@@ -23,7 +23,7 @@ export interface Job {
   /** One per scalar of the program; those of earlier passes are set. */
   readonly scalars: Float64Array
   readonly key: readonly [number, number]
-  /** The range stays in memory between passes: only pass 0 reads it. */
+  /** The whole range is one chunk, which stays in memory between passes: only pass 0 reads it. */
   readonly resident: boolean
 }
 
@@ -38,8 +38,6 @@ export interface Finding {
 /** One thread's engine: a WebAssembly memory laid out for one program at a time. */
 export interface Runner {
   readonly engine: Engine
-  /** Whether the whole of a tensor of `size` elements fits beside the program's registers. */
-  fits(program: Program, size: number): boolean
   /** Runs one job; tells the first finding of each port in each chunk. Gives what the pass gathered. */
   run(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials>
 }
@@ -52,8 +50,7 @@ export function createRunner(bytes: number, tiling: Tiling): Runner {
   assert(BLOCK % chunk === 0 && chunk % strip === 0 && strip % 16 === 0, `blocks are cut into chunks, chunks into strips (${chunk}, ${strip})`)
   const engine = createEngine(bytes)
   const { kernels, memory } = engine
-  const room = memory.buffer.byteLength - engine.heap
-  return { engine, fits: (program, size) => residentBytes(program, size, tiling) <= room, run }
+  return { engine, run }
 
   async function run(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials> {
     const { program, start, end } = job
@@ -65,32 +62,30 @@ export function createRunner(bytes: number, tiling: Tiling): Runner {
 
     for (let from = start; from < end; from += chunk) {
       const n = Math.min(chunk, end - from)
-      const offset = job.resident ? from - start : 0
-      const stored = (slot: number): number => at.raw[slot]! + offset * bytesOf(program.sources[slot]!)
       for (const slot of reads) {
-        const waiting = ports.read(slot, new Uint8Array(memory.buffer, stored(slot), n * bytesOf(program.sources[slot]!)), from)
+        const waiting = ports.read(slot, new Uint8Array(memory.buffer, at.raw[slot]!, n * bytesOf(program.sources[slot]!)), from)
         if (waiting) await waiting
       }
-      for (const load of ops.loads) load.rewind(stored(load.source))
+      for (const load of ops.loads) load.rewind(at.raw[load.source]!)
       ops.store?.rewind(at.out)
       kernels.run(at.ops, ops.count, n, strip)
 
       for (const load of ops.loads) {
         if (load.largest() < NONFINITE) continue
         const dtype = program.sources[load.source] as FloatDType // only floats are loaded
-        const finding = scan(at.scratch, n, from, NONFINITE, (s, m) => engine.load[dtype](at.scratch, stored(load.source) + s * bytesOf(dtype), m))
+        const finding = scan(at.scratch, n, from, NONFINITE, (s, m) => engine.load[dtype](at.scratch, at.raw[load.source]! + s * bytesOf(dtype), m))
         if (finding) found({ source: load.source, ...finding })
       }
       if (ops.store) {
         const dtype = program.output as FloatDType // only a copy has another
-        if (ops.store.largest() >= OVERFLOWING[dtype]) findOutput(job, at, ops, n, from, stored, found)
+        if (ops.store.largest() >= OVERFLOWING[dtype]) findOutput(job, at, ops, n, from, found)
       }
       if ((from + n) % BLOCK === 0 || from + n === end) {
         for (const [i, partial] of partials.entries()) if (partial.kind === 'sum') partial.blocks.push(kernels.sum_take(at.folds[i]!))
       }
       if (pass.output !== null || program.copy) {
         const bytes = n * bytesOf(program.output)
-        const waiting = ports.write(new Uint8Array(memory.buffer, program.copy ? stored(0) : at.out, bytes), from)
+        const waiting = ports.write(new Uint8Array(memory.buffer, program.copy ? at.raw[0]! : at.out, bytes), from)
         if (waiting) await waiting
       }
     }
@@ -98,9 +93,9 @@ export function createRunner(bytes: number, tiling: Tiling): Runner {
     return partials
   }
 
-  /** Addresses for one job. Inputs lie before the folds, which differ from pass to pass, so that they can stay. */
+  /** Addresses for one job. Inputs lie before the folds, which differ from pass to pass, so that a resident chunk can stay. */
   function layOut(job: Job) {
-    const { program, start, end } = job
+    const { program } = job
     let free = engine.heap
     const take = (size: number): number => {
       const at = free
@@ -109,8 +104,7 @@ export function createRunner(bytes: number, tiling: Tiling): Runner {
     }
     const ops = take(program.passes.reduce((most, p) => Math.max(most, p.strips.length + p.folds.length + 1), 0) * OP_BYTES)
     const registers = Array.from({ length: program.registers }, () => take(strip * 4))
-    const held = job.resident ? Math.max(chunk, end - start) : chunk
-    const raw = program.sources.map(dtype => take(held * bytesOf(dtype) + SLACK))
+    const raw = program.sources.map(dtype => take(chunk * bytesOf(dtype) + SLACK))
     const out = take(chunk * bytesOf(program.output) + SLACK)
     const firstFold = free
     const folds = program.passes[job.pass]!.folds.map(fold => take(isSelect(fold) ? COUNTERS_BYTES : 64))
@@ -180,20 +174,12 @@ export function createRunner(bytes: number, tiling: Tiling): Runner {
   }
 
   /** Runs the last pass's chunk again strip by strip, to see what went over the top. It has no folds that would count twice. */
-  function findOutput(
-    job: Job,
-    at: ReturnType<typeof layOut>,
-    ops: ReturnType<typeof encode>,
-    n: number,
-    from: number,
-    stored: (slot: number) => number,
-    found: (f: Finding) => void,
-  ): void {
+  function findOutput(job: Job, at: ReturnType<typeof layOut>, ops: ReturnType<typeof encode>, n: number, from: number, found: (f: Finding) => void): void {
     const { program } = job
     const pass = program.passes[job.pass]!
     const dtype = program.output as FloatDType // only a copy has another
     const again = encode({ ...job, start: from }, at) // random numbers begin at this chunk again
-    for (const load of again.loads) load.rewind(stored(load.source))
+    for (const load of again.loads) load.rewind(at.raw[load.source]!)
     again.store!.rewind(at.out)
     const finding = scan(at.scratch, n, from, OVERFLOWING[dtype], (_s, m) => {
       kernels.run(at.ops, ops.count, m, strip)
@@ -216,9 +202,12 @@ export function createRunner(bytes: number, tiling: Tiling): Runner {
     return null
   }
 
+  /** The two sets of counters, added up. */
   function countersAt(address: number): Uint32Array {
-    const both = new Uint32Array(memory.buffer, address, COUNTERS_BYTES / 4)
-    const half = both.length / 2
-    return both.slice(0, half).map((c, i) => c + both[half + i]!)
+    const half = COUNTERS_BYTES / 8
+    const total = new Uint32Array(memory.buffer, address, half).slice()
+    const odd = new Uint32Array(memory.buffer, address + COUNTERS_BYTES / 2, half)
+    for (let bin = 0; bin < half; bin++) total[bin] = total[bin]! + odd[bin]!
+    return total
   }
 }

@@ -72,7 +72,7 @@ export function createUnitRunner({ inputs, outputs, programs, memory }: Setup): 
     scalars.set(task.constants)
     const ranks = new Map<number, number>()
     const ports = portsOf(task, count)
-    const resident = program.passes.length > 1 && runner.fits(program, task.size)
+    const resident = task.size <= memory.tiling.chunk // larger ones are read again: the operating system's cache serves that as fast as a copy of ours would
     for (const [pass, { folds }] of program.passes.entries()) {
       computeScalars(program.passes[pass]!, scalars, runner.engine.kernels)
       const partials = await runner.run({ program, pass, start: 0, end: task.size, scalars, key: task.key, resident }, ports, f => note(nonfinite, task, f))

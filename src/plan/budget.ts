@@ -40,23 +40,16 @@ export function bytesFor({ sources, output, registers, passes }: Program, { stri
   return ops + registers * (strip * 4 + SLACK) + inputs + chunk * bytesOf(output) + SLACK + folds
 }
 
-/** Bytes in which all inputs of a tensor of `size` elements stay between passes. */
-export function residentBytes(program: Program, size: number, tiling: Tiling): number {
-  return bytesFor(program, tiling) + program.sources.reduce((sum, dtype) => sum + Math.max(0, size - tiling.chunk) * bytesOf(dtype), 0)
-}
-
 export interface BudgetRequest {
   readonly memory: number
   readonly threads: number
   /** Fixed by tests of the law that tiling changes no byte. */
   readonly tiling?: Tiling | undefined
-  /** Elements of the largest tensor each program runs on: what more memory would be good for. */
-  readonly largest: ReadonlyMap<Program, number>
+  readonly programs: readonly Program[]
 }
 
 /** Chooses strip and chunk so that every program fits; throws when even the smallest do not. */
-export function planMemory({ memory, threads, tiling: fixed, largest }: BudgetRequest): MemoryPlan {
-  const programs = [...largest.keys()]
+export function planMemory({ memory, threads, tiling: fixed, programs }: BudgetRequest): MemoryPlan {
   const need = (tiling: Tiling): number => KERNEL_BYTES + programs.reduce((most, p) => Math.max(most, bytesFor(p, tiling)), 0)
   const share = Math.min(Math.floor(memory / threads), WASM_LIMIT)
   let tiling: Tiling = fixed ?? { strip: STRIP, chunk: BLOCK }
@@ -65,14 +58,12 @@ export function planMemory({ memory, threads, tiling: fixed, largest }: BudgetRe
   }
   const least = need(tiling)
   if (least > share) {
-    throw new MergeError(`a memory budget of ${megabytes(memory)} MB is too small for this merge`, {
-      where: `${threads} thread${threads === 1 ? '' : 's'} of ${megabytes(share)} MB each`,
+    throw new MergeError(`a memory budget of ${Math.floor(memory / 1e5) / 10} MB is too small for this merge`, {
+      where: `${threads} thread${threads === 1 ? '' : 's'} of ${Math.floor(share / 1e5) / 10} MB each`,
       fix: `set --memory to ${megabytes(least * threads)}MB or more${threads > 1 ? `, or --threads 1 with ${megabytes(least)}MB` : ''}`,
     })
   }
-  const wish = [...largest].reduce((most, [p, size]) => (p.passes.length > 1 ? Math.max(most, KERNEL_BYTES + residentBytes(p, size, tiling)) : most), least)
-  const perThread = Math.min(share, wish)
-  return { budget: memory, threads, tiling, perThread, total: perThread * threads }
+  return { budget: memory, threads, tiling, perThread: least, total: least * threads }
 }
 
 const megabytes = (bytes: number): number => Math.ceil(bytes / 1e5) / 10

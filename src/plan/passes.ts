@@ -18,6 +18,7 @@ export interface Compiled {
  * Map nodes are recomputed in every pass that needs them; folds and scalars are kept.
  */
 export function compile(root: Tensor, sources: readonly FloatDType[], output: FloatDType): Compiled {
+  assert(!isNumber(root), 'the formula of a tensor gives a tensor')
   const scalars = numberScalars(root)
   const passes: Pass[] = []
   for (let p = 0; p <= root.level; p++) passes.push(compilePass(root, p, scalars))

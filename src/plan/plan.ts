@@ -110,7 +110,7 @@ export function plan(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint
     memory: options.memory ?? DEFAULT_MEMORY,
     threads: Math.min(MAX_THREADS, options.threads ?? (globalThis.navigator?.hardwareConcurrency as number | undefined) ?? DEFAULT_THREADS),
     tiling: options.tiling,
-    largest: largestUse(programs, tasks),
+    programs,
   })
   const companions = companionsOf(recipe, checkpoints, donor, lowered, indexOf(outputs))
   const written = outputs.reduce((sum, file) => sum + file.size, 0)
@@ -184,15 +184,6 @@ function inputFiles(checkpoints: ReadonlyMap<string, Checkpoint>): { files: Inpu
     for (const { name, locator, size, version, headerHash } of checkpoint.files) files.push({ name, model, modelPath: checkpoint.path, locator, size, version, headerHash })
   }
   return { files, first }
-}
-
-function largestUse(programs: readonly Program[], tasks: readonly Task[]): Map<Program, number> {
-  const largest = new Map(programs.map(p => [p, 0]))
-  for (const task of tasks) {
-    const program = programs[task.program]!
-    if (task.size > largest.get(program)!) largest.set(program, task.size)
-  }
-  return largest
 }
 
 /** Bytes read for a task if every pass reads what it loads anew. */

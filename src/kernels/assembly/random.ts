@@ -2,6 +2,7 @@
 // Keyed triple32: Chris Wellons' integer hash triple32 (three multiplications; measured bias 0.0208, near the ideal of a random function,
 // https://github.com/skeeto/hash-prospector) of index + key0, with key1 entering after the first multiplication.
 // Four lanes at a time it costs a third of Philox4x32-7, which reaches the quality of BigCrush; a mask over weights needs less.
+// As a hash of a 32-bit index it draws without replacement: over 2^32 elements each number comes once, and no mask can tell.
 // test/random.test.ts tests its statistics.
 
 // AssemblyScript: compiled by `npm run generate`, not by tsc.
