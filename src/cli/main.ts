@@ -4,13 +4,16 @@ import { nearest } from '../recipe/locate.ts'
 import { type Command, readArguments, UsageError, usage } from './_command.ts'
 import { bold, red } from './_text.ts'
 import { VERSION } from './_version.ts'
-import demo from './demo.ts'
-import inspect from './inspect.ts'
-import merge from './merge.ts'
-import methods from './methods.ts'
-import plan from './plan.ts'
 
-const COMMANDS: Readonly<Record<string, Command>> = { merge, plan, inspect, methods, demo }
+/** Each command is loaded when it runs: a merge does not wait for the evaluator's modules. */
+const COMMANDS: Readonly<Record<string, () => Promise<{ default: Command }>>> = {
+  merge: () => import('./merge.ts'),
+  plan: () => import('./plan.ts'),
+  inspect: () => import('./inspect.ts'),
+  methods: () => import('./methods.ts'),
+  demo: () => import('./demo.ts'),
+}
+const load = async (name: string): Promise<Command> => (await COMMANDS[name]!()).default
 
 process.exitCode = await main(process.argv.slice(2))
 
@@ -18,7 +21,7 @@ process.exitCode = await main(process.argv.slice(2))
 async function main([name, ...rest]: string[]): Promise<number> {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1)) // `| head` closes the pipe
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
-    const about = rest[0] !== undefined && Object.hasOwn(COMMANDS, rest[0]) ? usage(rest[0], COMMANDS[rest[0]]!) : overview()
+    const about = rest[0] !== undefined && Object.hasOwn(COMMANDS, rest[0]) ? usage(rest[0], await load(rest[0])) : await overview()
     process.stdout.write(about)
     return 0
   }
@@ -26,12 +29,12 @@ async function main([name, ...rest]: string[]): Promise<number> {
     process.stdout.write(`${VERSION}\n`)
     return 0
   }
-  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   try {
-    if (!command) {
+    if (!Object.hasOwn(COMMANDS, name)) {
       const near = nearest(name, Object.keys(COMMANDS))
       throw new UsageError(`unknown command "${name}"`, near ? `did you mean \`merganser ${near}\`?` : 'all commands: `merganser help`')
     }
+    const command = await load(name)
     if (rest.includes('--help') || rest.includes('-h')) {
       process.stdout.write(usage(name, command))
       return 0
@@ -54,9 +57,9 @@ function explain(error: unknown): number {
   return 70
 }
 
-function overview(): string {
+async function overview(): Promise<string> {
   const width = Math.max(...Object.keys(COMMANDS).map(n => n.length))
-  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`)
+  const lines = await Promise.all(Object.keys(COMMANDS).map(async name => `  ${name.padEnd(width)}  ${(await load(name)).summary}`))
   return `${bold('merganser')} ${VERSION}: merge model checkpoints with task arithmetic
 
 ${lines.join('\n')}

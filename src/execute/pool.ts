@@ -1,5 +1,6 @@
 import { Worker } from 'node:worker_threads'
 import { MergeError } from '../errors.ts'
+import { compileKernels } from '../kernels/kernels.ts'
 import { createUnitRunner, type Setup, type Unit, type UnitResult } from './units.ts'
 import type { Answer } from './worker.ts'
 
@@ -48,7 +49,7 @@ function threaded(setup: Setup, threads: number): Pool {
   let failure: unknown = null
 
   function start(): Worker {
-    const worker = new Worker(WORKER, { workerData: setup })
+    const worker = new Worker(WORKER, { workerData: { ...setup, kernels: compileKernels() } satisfies Setup })
     worker.on('message', (answer: Answer) => {
       const { resolve, reject } = busy.get(worker)!
       busy.delete(worker)

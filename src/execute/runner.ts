@@ -45,10 +45,10 @@ export interface Runner {
 const SLACK = 64 // bytes: kernels round lengths up to 16 elements
 
 /** A runner with `bytes` of WebAssembly memory, as plan/budget.ts counted them. */
-export function createRunner(bytes: number, tiling: Tiling): Runner {
+export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAssembly.Module): Runner {
   const { strip, chunk } = tiling
   assert(BLOCK % chunk === 0 && chunk % strip === 0 && strip % 16 === 0, `blocks are cut into chunks, chunks into strips (${chunk}, ${strip})`)
-  const engine = createEngine(bytes)
+  const engine = createEngine(bytes, kernelModule)
   const { kernels, memory } = engine
   return { engine, run }
 

@@ -15,6 +15,8 @@ export interface Setup {
   readonly outputs: readonly SinkLocator[]
   readonly programs: readonly Program[]
   readonly memory: Pick<MemoryPlan, 'perThread' | 'tiling'>
+  /** The compiled kernels, so that threads share them. */
+  readonly kernels?: WebAssembly.Module
 }
 
 /** A piece of work: whole tensors, or one pass over a range of a large one. */
@@ -46,8 +48,8 @@ export interface UnitRunner {
 }
 
 /** Does units in this thread, with open files and one WebAssembly memory of its own. */
-export function createUnitRunner({ inputs, outputs, programs, memory }: Setup): UnitRunner {
-  const runner = createRunner(memory.perThread, memory.tiling)
+export function createUnitRunner({ inputs, outputs, programs, memory, kernels }: Setup): UnitRunner {
+  const runner = createRunner(memory.perThread, memory.tiling, kernels)
   const readers = new Map<number, Reader>()
   const writers = new Map<number, FileWriter>()
   return { run, close }

@@ -99,12 +99,17 @@ export const OP_BYTES = 32
 const PAGE = 65_536 // bytes of a WebAssembly page
 let compiled: WebAssembly.Module | null = null // compiled once a thread: 16 KB, and every engine of the thread shares it
 
-/** Kernels over a fresh memory with at least `bytes` free beyond the kernels' own. Throws RangeError when the machine has not that much. */
-export function createEngine(bytes: number): Engine {
+/** The compiled kernels: to be handed to threads, which then share their machine code and its optimisation. */
+export function compileKernels(): WebAssembly.Module {
   compiled ??= new WebAssembly.Module(decodeBase64(WASM))
+  return compiled
+}
+
+/** Kernels over a fresh memory with at least `bytes` free beyond the kernels' own. Throws RangeError when the machine has not that much. */
+export function createEngine(bytes: number, module: WebAssembly.Module = compileKernels()): Engine {
   const memory = new WebAssembly.Memory({ initial: Math.ceil((bytes + 2 * PAGE) / PAGE) })
   // The exports of ./assembly, whose signatures are the ones above: test/kernels.test.ts calls each of them.
-  const exports = new WebAssembly.Instance(compiled, { env: { memory } }).exports as unknown as Kernels & Record<string, Convert> & Record<string, WebAssembly.Global>
+  const exports = new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Kernels & Record<string, Convert> & Record<string, WebAssembly.Global>
   exports.prepare()
   const convert = (way: 'load' | 'store'): Record<FloatDType, Convert> => ({
     F64: exports[`${way}_f64`]!,
