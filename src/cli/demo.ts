@@ -129,12 +129,12 @@ async function merge(formula: string, models: Record<string, string>, out: strin
 
 function whatNext(everything: boolean): string {
   const zoo = relative(process.cwd(), ZOO) || '.'
-  const model = (name: string): string => `--model ${name}=${join(zoo, 'vision', name)}`
+  const models = ['base', ...PAIR].map(name => `--model ${name}=${join(zoo, 'vision', name)}`).join(' ')
   const lines = [
-    `merganser merge 'base + 0.5*(mnist - base) + 0.5*(greek - base)' out/ ${['base', ...PAIR].map(model).join(' ')}`,
-    "merganser plan 'base + ties(mnist - base, greek - base, density=0.2)' --formula … (the same --model flags) shows the mathematics",
-    'merganser methods lists the merge methods',
-    'merganser merge recipe.yml out/ runs a mergekit recipe of your own',
+    `npx merganser merge 'base + 0.5*(mnist - base) + 0.5*(greek - base)' out/ ${models}`,
+    `npx merganser plan 'base + ties(mnist - base, greek - base, density=0.2)' --formula ${models}`,
+    'npx merganser methods                       lists the merge methods',
+    'npx merganser merge recipe.yml out/         runs a mergekit recipe of your own',
   ]
   const more = everything ? [] : ['(the package carries two of the eight experts; the repository has all of them, and the language models)']
   return ['', bold('Next'), ...[...lines, ...more].map(l => `  ${l}`)].join('\n')
