@@ -31,8 +31,8 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
     const earlier = await readJournal()
     const finished = resume ? await unfinishedRun(earlier, request) : new Set<number>()
     const isResumed = finished.size > 0
-    if (!isResumed) await rm(partial, { recursive: true, force: true })
     await changing(() => mkdir(dirname(final), { recursive: true }))
+    if (!isResumed) await changing(() => rm(partial, { recursive: true, force: true }))
     if (!isResumed) await refuseFullDisk(request.bytes)
     await changing(() => mkdir(model, { recursive: true }))
     appendFileSync(journal, `${JSON.stringify({ fingerprint: request.fingerprint, process: thisProcess() })}\n`)

@@ -28,7 +28,7 @@ export interface Prepared {
 /** From a recipe file or an expression on the command line to a plan: everything that reads headers only. */
 export async function prepare(text: string, { values }: Arguments): Promise<Prepared> {
   const { recipe, folder } = await readRecipe(text, values)
-  const checkpoints = await openModels(recipe, { from: folder === null ? [workingFolder()] : [workingFolder(), folder] })
+  const checkpoints = await openModels(recipe, { from: [...new Set([workingFolder(), folder ?? workingFolder()])] })
   const threads = values['threads'] === undefined ? availableParallelism() : readCount('threads', values['threads'] as string)
   const memory = values['memory'] === undefined ? undefined : readBytes('memory', values['memory'] as string)
   return { recipe, checkpoints, plan: plan(recipe, checkpoints, { threads, memory }) }
@@ -43,7 +43,7 @@ async function readRecipe(text: string, values: Arguments['values']): Promise<{ 
     }
     return { recipe: parse(await readText(text), { name: text }), folder: folderOf(text) }
   }
-  if (status?.isFolder) throw new UsageError(`${text} is a folder, not a recipe`, "give a recipe file, or an expression such as 'base + 0.5*(code - base)'")
+  if (status?.isFolder && Object.keys(models).length === 0) throw new UsageError(`${text} is a folder, not a recipe`, "give a recipe file, or an expression such as 'base + 0.5*(code - base)'")
   if (/\.(ya?ml|json)$/i.test(text) || (Object.keys(models).length === 0 && /[\\/]/.test(text) && !/[\s*+()]/.test(text))) {
     throw new MergeError(`${text}: no such recipe file`, { fix: 'check the path' })
   }

@@ -1,0 +1,493 @@
+import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { headerOf } from '../src/formats/safetensors.ts'
+import { merganser, temporaryFolder, writeFiles, writeModel } from './front.ts'
+
+// What users see for each mistake, word for word. Nothing may have been written.
+
+const folder = temporaryFolder()
+const W = 'model.layers.0.w.weight'
+const model = (rows = 2, extra = {}) => ({ [W]: { shape: [rows, 2], values: Array.from({ length: rows * 2 }, (_, i) => i + 1) }, ...extra })
+
+beforeAll(() => {
+  for (const name of ['base', 'code', 'math']) writeModel(join(folder, name), model())
+  writeModel(join(folder, 'wide'), model(3))
+  writeModel(join(folder, 'more'), model(2, { 'score.weight': { shape: [1, 2] } }))
+  writeModel(join(folder, 'deep'), { ...model(), 'model.layers.1.w.weight': { shape: [2, 2] } })
+  writeModel(join(folder, 'large'), model(), { architectures: ['Toy'], hidden_size: 16 })
+  writeModel(join(folder, 'small'), model(), { architectures: ['Toy'], hidden_size: 32 })
+  writeModel(join(folder, 'other'), model(), { architectures: ['Toy2'] })
+  writeModel(join(folder, 'nan'), { [W]: { shape: [2, 2], values: [1, 2, 3, Number.NaN] } })
+  writeModel(join(folder, 'inf'), { [W]: { dtype: 'F16', shape: [2, 2], values: [1, Number.NEGATIVE_INFINITY, 3, 4] } })
+  writeModel(join(folder, 'huge'), { [W]: { shape: [2, 2], values: [1, 2, 70000, 4] } })
+  const vast = [{ name: W, dtype: 'F32' as const, shape: [2 ** 20, 2 ** 20] }] // 4 TB, none of it on the disk
+  mkdirSync(join(folder, 'vast'))
+  const { header, size } = headerOf(vast, {})
+  writeFileSync(join(folder, 'vast/model.safetensors'), header)
+  truncateSync(join(folder, 'vast/model.safetensors'), size)
+  writeFiles(folder, { 'occupied/notes.txt': 'mine', 'full/model.safetensors': 'x', 'full/src/main.c': 'mine', afile: 'x', 'mixed/model.safetensors': 'an old model' })
+})
+
+/** The temporary folder and the free space of this disk stand as FOLDER and FREE. */
+const plain = (text: string): string =>
+  text
+    .trimEnd()
+    .replaceAll(folder, 'FOLDER')
+    .replace(/has [\d.]+ [MG]B free/, 'has FREE free')
+
+const isUntouched = (): boolean => !existsSync(join(folder, 'out')) && !existsSync(join(folder, 'out.partial'))
+
+/** Mistakes on the command line, in an expression or in the models: exit code, arguments, what is printed. */
+const COMMANDS: readonly (readonly [what: string, status: number, args: readonly string[], message: readonly string[]])[] = [
+  ['a misspelt command', 2, ['merg', 'x'], ['error: unknown command "merg"', '  fix: did you mean `merganser merge`?']],
+  ['a misspelt flag', 2, ['merge', 'base', 'out', '--modle', 'base=base'], ['error: unknown flag --modle', '  fix: did you mean --model?']],
+  ['a flag without its value', 2, ['merge', 'base', 'out', '--model'], ['error: --model needs a value', '  fix: write --model NAME=PATH']],
+  ['a model flag without a name', 2, ['merge', 'base', 'out', '--model', 'base'], ['error: --model "base" is not NAME=PATH', '  fix: write e.g. --model base=models/llama']],
+  [
+    'a model flag given twice',
+    2,
+    ['merge', 'base', 'out', '--model', 'base=base', '--model', 'base=base'],
+    ['error: --model base is given twice', '  fix: give each model a name of its own'],
+  ],
+  ['no output folder named', 2, ['merge', 'base', '--model', 'base=base'], ['error: merganser merge takes RECIPE OUT; given: "base"', '  fix: see `merganser help merge`']],
+  ['no threads', 2, ['merge', 'base', 'out', '--model', 'base=base', '--threads', '0'], ['error: --threads "0" is not a positive whole number', '  fix: write e.g. --threads 4']],
+  [
+    'memory that is no size',
+    2,
+    ['merge', 'base', 'out', '--model', 'base=base', '--memory', 'lots'],
+    ['error: --memory "lots" is not a size', '  fix: write e.g. --memory 512MB or --memory 4GiB'],
+  ],
+  [
+    'an output dtype that is not floating',
+    1,
+    ['merge', 'base', 'out', '--model', 'base=base', '--dtype', 'int8'],
+    ['error: int8 is not a floating-point dtype', '  at --dtype', '  fix: use one of: float32, float16, bfloat16, float64, float8_e4m3fn, float8_e5m2'],
+  ],
+  [
+    'an unknown dtype',
+    1,
+    ['merge', 'base', 'out', '--model', 'base=base', '--dtype', 'bf17'],
+    ['error: unknown dtype "bf17"', '  at --dtype', '  fix: use one of: float32, float16, bfloat16, float64, float8_e4m3fn, float8_e5m2'],
+  ],
+  ['a recipe file that is not there', 1, ['merge', 'recipe.yml', 'out'], ['error: recipe.yml: no such recipe file', '  fix: check the path']],
+  [
+    'a recipe that is a folder',
+    2,
+    ['merge', 'base', 'out'],
+    ['error: base is a folder, not a recipe', "  fix: give a recipe file, or an expression such as 'base + 0.5*(code - base)'"],
+  ],
+  [
+    'a model that is not there, with a near name',
+    1,
+    ['merge', '0.5*base + 0.5*cod', 'out', '--model', 'base=base', '--model', 'cod=cod'],
+    ['error: no file or folder "cod" in FOLDER', '  fix: did you mean "code"?'],
+  ],
+  [
+    'a model folder without weights',
+    1,
+    ['merge', 'occupied', 'out', '--model', 'occupied=occupied'],
+    ['error: no .safetensors file in occupied, which holds notes.txt', '  fix: Merganser reads safetensors: give a folder with such a file'],
+  ],
+  [
+    'an unknown name in an expression',
+    1,
+    ['merge', 'base + 0.5*(cod - base)', 'out', '--model', 'base=base', '--model', 'code=code'],
+    ['error: unknown name "cod"', '  at expression:1:13', '  1 | base + 0.5*(cod - base)', '    |             ^^^', '  fix: did you mean "code"?'],
+  ],
+  [
+    'an unknown method',
+    1,
+    ['merge', 'tie(base, code)', 'out', '--model', 'base=base', '--model', 'code=code'],
+    ['error: unknown method "tie"', '  at expression:1:1', '  1 | tie(base, code)', '    | ^^^', '  fix: did you mean "ties"? All methods: `merganser methods`'],
+  ],
+  [
+    'an unknown parameter',
+    1,
+    ['merge', 'base + ties(code - base, densty=0.2)', 'out', '--model', 'base=base', '--model', 'code=code'],
+    [
+      'error: unknown parameter "densty" of ties',
+      '  at expression:1:26',
+      '  1 | base + ties(code - base, densty=0.2)',
+      '    |                          ^^^^^^^^^^',
+      '  fix: did you mean "density"?',
+    ],
+  ],
+  [
+    'a value out of range',
+    1,
+    ['merge', 'base + ties(code - base, density=20)', 'out', '--model', 'base=base', '--model', 'code=code'],
+    [
+      'error: density is 20, and must be above 0 and at most 1',
+      '  at expression:1:26',
+      '  1 | base + ties(code - base, density=20)',
+      '    |                          ^^^^^^^^^^',
+      '  fix: did you mean 0.2?',
+    ],
+  ],
+  [
+    'a value of the wrong type',
+    1,
+    ['merge', 'base + ties(code - base, density=high)', 'out', '--model', 'base=base', '--model', 'code=code'],
+    [
+      'error: density must be a number, not "high"',
+      '  at expression:1:26',
+      '  1 | base + ties(code - base, density=high)',
+      '    |                          ^^^^^^^^^^^^',
+      '  fix: write a number such as 0.5',
+    ],
+  ],
+  [
+    'a missing required parameter',
+    1,
+    ['merge', 'slerp(base, code)', 'out', '--model', 'base=base', '--model', 'code=code'],
+    ['error: slerp needs t', '  at expression:1:1', '  1 | slerp(base, code)', '    | ^^^^^^^^^^^^^^^^^', '  fix: add `t=0.5` to the call: `slerp(base, code, t=0.5)`'],
+  ],
+  [
+    'too many models for slerp',
+    1,
+    ['merge', 'slerp(base, code, math, t=0.5)', 'out', '--model', 'base=base', '--model', 'code=code', '--model', 'math=math'],
+    [
+      'error: slerp takes 2 models, not 3 (base, code, math)',
+      '  at expression:1:1',
+      '  1 | slerp(base, code, math, t=0.5)',
+      '    | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^',
+      '  fix: keep 2, or use a method for any number of models, such as linear',
+    ],
+  ],
+  [
+    'a missing parenthesis',
+    1,
+    ['merge', 'base + 0.5*(code - base', 'out', '--model', 'base=base', '--model', 'code=code'],
+    ['error: "(" is never closed', '  at expression:1:12', '  1 | base + 0.5*(code - base', '    |            ^', '  fix: add ")"'],
+  ],
+  [
+    'two models added',
+    1,
+    ['merge', 'base + math', 'out', '--model', 'base=base', '--model', 'math=math'],
+    ['error: adds two models', '  at expression:1:1', '  1 | base + math', '    | ^^^^^^^^^^^', '  fix: write `base + (math - base)`, or average with `0.5*base + 0.5*math`'],
+  ],
+  [
+    'a task vector alone',
+    1,
+    ['merge', 'math - base', 'out', '--model', 'base=base', '--model', 'math=math'],
+    ['error: this is a task vector, not a model', '  at expression:1:1', '  1 | math - base', '    | ^^^^^^^^^^^', '  fix: add it to a model: `base + (math - base)`'],
+  ],
+  [
+    'weights that add up to 0',
+    1,
+    ['merge', 'linear(base, math, weight=(1, -1))', 'out', '--model', 'base=base', '--model', 'math=math'],
+    [
+      'error: the weights of linear add up to 0, and the average divides by their sum',
+      '  at expression:1:1',
+      '  1 | linear(base, math, weight=(1, -1))',
+      '    | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^',
+      '  fix: change a weight, or add them without dividing: `normalize=false`',
+    ],
+  ],
+  [
+    'shapes that differ',
+    1,
+    ['merge', 'base + (wide - base)', 'out', '--model', 'base=base', '--model', 'wide=wide'],
+    [
+      'error: model.layers.0.w.weight: shapes [2,2] in base and [3,2] in wide differ',
+      '  at expression',
+      "  fix: merge models of one size, or take the tensor from one of them: `rules: [{ tensors: 'model.layers.0.w.weight', from: MODEL }]`",
+    ],
+  ],
+  [
+    'a tensor that one model lacks',
+    1,
+    ['merge', '0.5*base + 0.5*more', 'out', '--model', 'base=base', '--model', 'more=more'],
+    [
+      'error: score.weight: in more, but not in base',
+      '  at expression',
+      "  fix: say what becomes of it in `rules:`, e.g. `- { tensors: 'score.weight', from: more }` or `drop: true`",
+    ],
+  ],
+  [
+    'numbers of layers that differ',
+    1,
+    ['merge', '0.5*base + 0.5*deep', 'out', '--model', 'base=base', '--model', 'deep=deep'],
+    [
+      'error: base and deep cannot be merged: number of layers 1 against 2',
+      '  at expression',
+      '  fix: merge fine-tunes of one base model, or say in `rules:` which tensors come from which model',
+    ],
+  ],
+  [
+    'hidden sizes that differ',
+    1,
+    ['merge', '0.5*small + 0.5*large', 'out', '--model', 'small=small', '--model', 'large=large'],
+    [
+      'error: small and large cannot be merged: hidden_size 32 against 16',
+      '  at expression',
+      '  fix: merge fine-tunes of one base model, or say in `rules:` which tensors come from which model',
+    ],
+  ],
+  [
+    'NaN in an input',
+    1,
+    ['merge', '0.5*base + 0.5*nan', 'out', '--model', 'base=base', '--model', 'nan=nan'],
+    ['error: nan contains NaN', '  at model.layers.0.w.weight[1, 1]', '  fix: use an undamaged copy of the model, or pass --allow-nonfinite to merge all the same'],
+  ],
+  [
+    'NaN in a model that is copied',
+    1,
+    ['merge', 'nan', 'out', '--model', 'nan=nan'],
+    ['error: nan contains NaN', '  at model.layers.0.w.weight[1, 1]', '  fix: use an undamaged copy of the model, or pass --allow-nonfinite to merge all the same'],
+  ],
+  [
+    'infinity in an input',
+    1,
+    ['merge', 'base + (inf - base)', 'out', '--model', 'base=base', '--model', 'inf=inf'],
+    ['error: inf contains -infinity', '  at model.layers.0.w.weight[0, 1]', '  fix: use an undamaged copy of the model, or pass --allow-nonfinite to merge all the same'],
+  ],
+  [
+    'a value that the output dtype cannot hold',
+    1,
+    ['merge', 'huge', 'out', '--model', 'huge=huge', '--dtype', 'f16'],
+    [
+      "error: the value 70000 is too large for the output's dtype",
+      '  at model.layers.0.w.weight[1, 0]',
+      '  fix: write a wider dtype (bf16 or f32) or lower the weights, or pass --allow-nonfinite to write it all the same',
+    ],
+  ],
+  [
+    'an output folder with other files',
+    1,
+    ['merge', 'base', 'occupied', '--model', 'base=base'],
+    ['error: the output folder occupied exists and is not empty', '  fix: choose another name, or replace the model in it with --force'],
+  ],
+  [
+    'an output folder with a model',
+    1,
+    ['merge', 'base', 'mixed', '--model', 'base=base'],
+    ['error: the output folder mixed exists and is not empty', '  fix: choose another name, or replace the model in it with --force'],
+  ],
+  ['an output that is a file', 1, ['merge', 'base', 'afile', '--model', 'base=base'], ['error: the output afile is a file', '  fix: give the name of a folder to be made']],
+  [
+    '--force on a folder that holds more than a model',
+    1,
+    ['merge', 'base', 'full', '--model', 'base=base', '--force'],
+    ['error: the output folder full holds more than a model (the folder src), and --force would delete it', '  fix: choose another name, or empty the folder yourself'],
+  ],
+  [
+    '--force on a folder without a model',
+    1,
+    ['merge', 'base', 'occupied', '--model', 'base=base', '--force'],
+    ['error: the output folder occupied holds more than a model, and --force would delete it', '  fix: choose another name, or empty the folder yourself'],
+  ],
+  [
+    'an output inside an input',
+    1,
+    ['merge', 'base', 'base/out', '--model', 'base=base'],
+    ['error: the output folder base/out lies inside the input FOLDER/base', '  fix: write to a folder apart from the inputs'],
+  ],
+  [
+    'an output that is an input',
+    1,
+    ['merge', 'base', 'base', '--model', 'base=base', '--force'],
+    ['error: the output folder base is the input FOLDER/base', '  fix: write to a folder apart from the inputs'],
+  ],
+  [
+    'an output that contains the inputs',
+    1,
+    ['merge', 'base', '.', '--model', 'base=base', '--force'],
+    ['error: the output folder . contains the input FOLDER/base', '  fix: write to a folder apart from the inputs'],
+  ],
+  [
+    'an output below a file',
+    1,
+    ['merge', 'base', 'afile/out', '--model', 'base=base'],
+    ['error: afile/out cannot be made: a part of its path is a file', '  fix: choose another folder'],
+  ],
+  [
+    'a disk too small',
+    1,
+    ['merge', 'vast', 'out', '--model', 'vast=vast'],
+    ['error: the output needs 4398.0 GB, but the disk of out has FREE free', '  fix: free space, write to another disk, or choose a smaller dtype (`output: { dtype: bf16 }`)'],
+  ],
+  [
+    'a memory budget too small',
+    1,
+    ['merge', 'base + ties(code - base, density=0.2)', 'out', '--model', 'base=base', '--model', 'code=code', '--memory', '1MB', '--threads', '2'],
+    ['error: a memory budget of 1 MB is too small for this merge', '  at 2 threads of 0.5 MB each', '  fix: set --memory to 1.4MB or more, or --threads 1 with 0.7MB'],
+  ],
+  [
+    'a tensor to show that is not there',
+    1,
+    ['plan', 'base', '--formula', '--tensor', 'model.layers.0.v.weight', '--model', 'base=base'],
+    ['error: there is no tensor "model.layers.0.v.weight"', '  fix: did you mean "model.layers.0.w.weight"?'],
+  ],
+  ['--tensor without --formula', 2, ['plan', 'base', '--tensor', 'x', '--model', 'base=base'], ['error: --tensor goes with --formula', '  fix: add --formula']],
+  ['an unknown method to show', 2, ['methods', 'tie'], ['error: unknown method "tie"', '  fix: did you mean "ties"? All methods: `merganser methods`']],
+]
+
+describe('on the command line', () => {
+  for (const [what, status, args, message] of COMMANDS) {
+    test(what, () => {
+      const ran = merganser(folder, ...args)
+      expect(plain(ran.stderr).split('\n')).toEqual(message)
+      expect({ status: ran.status, stdout: ran.stdout, isUntouched: isUntouched() }).toEqual({ status, stdout: '', isUntouched: true })
+    })
+  }
+})
+
+/** Mistakes in a recipe: the recipe, what is printed. */
+const RECIPES: readonly (readonly [what: string, recipe: string, message: readonly string[]])[] = [
+  [
+    'YAML that is broken',
+    'merge_method: linear\nmodels:\n  - model: base\n   parameters: {weight: 1}\n',
+    [
+      'error: not valid YAML: sequence item without - indicator',
+      '  at recipe.yml:4:1',
+      '  4 |    parameters: {weight: 1}',
+      '    | ^',
+      '  fix: check the indentation, colons, brackets and quotes of this line',
+    ],
+  ],
+  [
+    'a misspelt block',
+    'merge_method: linear\nmodels:\n  - model: base\n    paramters: {weight: 1}\n',
+    ['error: unknown key "paramters"', '  at recipe.yml:4:5', '  4 |     paramters: {weight: 1}', '    |     ^^^^^^^^^', '  fix: did you mean "parameters"?'],
+  ],
+  [
+    'a misspelt parameter',
+    'merge_method: linear\nmodels:\n  - model: base\n    parameters: {wieght: 1}\n',
+    [
+      'error: base: unknown parameter "wieght" of linear',
+      '  at recipe.yml:4:18',
+      '  4 |     parameters: {wieght: 1}',
+      '    |                  ^^^^^^^^^',
+      '  fix: did you mean "weight"?',
+    ],
+  ],
+  [
+    'a missing weight',
+    'merge_method: linear\nmodels:\n  - model: base\n    parameters: {weight: 1}\n  - model: code\n',
+    [
+      'error: linear needs a weight for code',
+      '  at recipe.yml:5:12',
+      '  5 |   - model: code',
+      '    |            ^^^^',
+      '  fix: add `parameters: {weight: 1}` to this entry, or `weight: 1` to the top-level parameters',
+    ],
+  ],
+  [
+    'a method of another name',
+    'merge_method: dare-ties\nbase_model: base\nmodels:\n  - model: code\n    parameters: {weight: 1}\n',
+    [
+      'error: unknown method "dare-ties"',
+      '  at recipe.yml:1:15',
+      '  1 | merge_method: dare-ties',
+      '    |               ^^^^^^^^^',
+      '  fix: did you mean "dare_ties"? All methods: `merganser methods`',
+    ],
+  ],
+  [
+    'a duplicate model',
+    'merge_method: linear\nmodels:\n  - {model: base, parameters: {weight: 1}}\n  - {model: base, parameters: {weight: 2}}\n',
+    [
+      'error: base is listed twice, on lines 3 and 4',
+      '  at recipe.yml:4:13',
+      '  4 |   - {model: base, parameters: {weight: 2}}',
+      '    |             ^^^^',
+      '  fix: keep one entry, with the sum of the weights',
+    ],
+  ],
+  [
+    'no base',
+    'merge_method: ties\nmodels:\n  - {model: code, parameters: {weight: 1}}\n',
+    [
+      'error: ties needs base_model',
+      '  at recipe.yml:1:1',
+      '  1 | merge_method: ties',
+      '    | ^^^^^^^^^^^^^^^^^^',
+      '  fix: add the line `base_model: code`, with the model that the others were fine-tuned from',
+    ],
+  ],
+  [
+    'different architectures',
+    'merge_method: linear\nmodels:\n  - {model: base, parameters: {weight: 1}}\n  - {model: other, parameters: {weight: 1}}\n',
+    ['error: base and other cannot be merged: architecture Toy against Toy2', '  at recipe.yml', '  fix: merge fine-tunes of one base model'],
+  ],
+  [
+    'slices',
+    'merge_method: linear\nslices:\n  - sources: [{model: base, layer_range: [0, 1]}]\n',
+    ['error: slices is not supported in this version of Merganser yet', '  at recipe.yml:2:1', '  2 | slices:', '    | ^^^^^^', '  fix: merge whole models with `models:`'],
+  ],
+  [
+    'a tokenizer',
+    'merge_method: linear\ntokenizer_source: union\nmodels:\n  - {model: base, parameters: {weight: 1}}\n',
+    [
+      'error: tokenizer_source is not supported in this version of Merganser yet',
+      '  at recipe.yml:2:1',
+      '  2 | tokenizer_source: union',
+      '    | ^^^^^^^^^^^^^^^^',
+      '  fix: without it the tokenizer comes from base_model, else the first model',
+    ],
+  ],
+  [
+    'a model path that does not exist',
+    'merge_method: linear\nmodels:\n  - {model: ./bsae, parameters: {weight: 1}}\n',
+    [
+      'error: no file or folder "./bsae" in FOLDER',
+      '  at recipe.yml:3:13',
+      '  3 |   - {model: ./bsae, parameters: {weight: 1}}',
+      '    |             ^^^^^^',
+      '  fix: did you mean "./base"?',
+    ],
+  ],
+  [
+    'a rule with two actions',
+    'models: {base: base, code: code}\nmerge: base\nrules:\n  - {tensors: "*", from: base, drop: true}\n',
+    [
+      'error: the rule has both from and drop',
+      '  at recipe.yml:4:32',
+      '  4 |   - {tensors: "*", from: base, drop: true}',
+      '    |                                ^^^^',
+      '  fix: keep one of merge, from, drop',
+    ],
+  ],
+  [
+    'a rule that drops everything',
+    'models: {base: base}\nmerge: base\nrules:\n  - {tensors: "*", drop: true}\n',
+    ['error: the merge has no tensors', '  at recipe.yml', '  fix: leave at least one tensor undropped'],
+  ],
+  [
+    'a donor that is no model',
+    'models: {base: base}\nmerge: base\noutput: {config_from: bse}\n',
+    ['error: unknown model "bse"', '  at recipe.yml:3:23', '  3 | output: {config_from: bse}', '    |                       ^^^', '  fix: did you mean "base"?'],
+  ],
+]
+
+describe('in a recipe', () => {
+  for (const [what, recipe, message] of RECIPES) {
+    test(what, () => {
+      writeFiles(folder, { 'recipe.yml': recipe })
+      const ran = merganser(folder, 'merge', 'recipe.yml', 'out')
+      expect(plain(ran.stderr).split('\n')).toEqual(message)
+      expect({ status: ran.status, stdout: ran.stdout, isUntouched: isUntouched() }).toEqual({ status: 1, stdout: '', isUntouched: true })
+    })
+  }
+})
+
+test('the memory that the refusal names is enough', () => {
+  const args = ['merge', 'base + ties(code - base, density=0.2)', 'enough', '--model', 'base=base', '--model', 'code=code', '--threads', '2']
+  const asked = /set --memory to ([\d.]+MB)/.exec(merganser(folder, ...args, '--memory', '1MB').stderr)![1]!
+  expect(merganser(folder, ...args, '--memory', asked).status).toBe(0)
+})
+
+test('--allow-nonfinite merges a NaN and says where it is', () => {
+  const ran = merganser(folder, 'merge', 'nan', 'allowed', '--model', 'nan=nan', '--allow-nonfinite')
+  expect(ran.stderr.trimEnd()).toBe('note: nan has NaN at model.layers.0.w.weight[1, 1]')
+  expect(ran.status).toBe(0)
+  const bytes = readFileSync(join(folder, 'allowed/model.safetensors'))
+  expect(bytes.subarray(-4)).toEqual(readFileSync(join(folder, 'nan/model.safetensors')).subarray(-4))
+})
+
+test('a refused --force leaves the folder as it was', () => {
+  expect(readFileSync(join(folder, 'full/src/main.c'), 'utf8')).toBe('mine')
+  expect(readFileSync(join(folder, 'occupied/notes.txt'), 'utf8')).toBe('mine')
+})
