@@ -25,6 +25,8 @@ export interface TensorSpec {
   readonly shape: readonly number[]
   /** Row-major; numbers for floats, bytes for the rest. Default zeros. */
   readonly values?: readonly number[]
+  /** Taken as they are, instead of values. */
+  readonly bytes?: Uint8Array
 }
 
 /** Writes a model in Hugging Face layout. */
@@ -32,7 +34,8 @@ export function writeModel(folder: string, tensors: Readonly<Record<string, Tens
   mkdirSync(folder, { recursive: true })
   const entries = Object.entries(tensors).map(([name, { dtype = 'F32', shape }]) => ({ name, dtype, shape }))
   const { header, size } = headerOf(entries, { format: 'pt' })
-  const data = Object.values(tensors).map(({ dtype = 'F32', shape, values }) => {
+  const data = Object.values(tensors).map(({ dtype = 'F32', shape, values, bytes }) => {
+    if (bytes) return bytes
     const filled = values ?? new Array<number>(shape.reduce((a, b) => a * b, 1)).fill(0)
     return isFloat(dtype) ? encode(dtype as FloatDType, filled) : Uint8Array.from(filled)
   })
