@@ -1,18 +1,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { memorySink } from '../src/bytes/sink.ts'
-import { open } from '../src/checkpoint/checkpoint.ts'
-import { bytesOf, type FloatDType, sizeOf } from '../src/dtype.ts'
-import { execute } from '../src/execute/execute.ts'
+import type { FloatDType } from '../src/dtype.ts'
 import { METHODS } from '../src/methods/_all.ts'
-import { openModels } from '../src/plan/open_models.ts'
-import { plan } from '../src/plan/plan.ts'
-import { parse } from '../src/recipe/parse.ts'
 import { decode } from './floats.ts'
-
-const GOLDEN = fileURLToPath(new URL('./golden', import.meta.url))
+import { GOLDEN, mergeInMemory, type Stored, tensorsOf } from './golden.ts'
 
 interface Case {
   readonly name: string
@@ -69,32 +61,6 @@ describe('mergekit 0.1.4 gives the same model', () => {
     expect(beyond).toBeLessThanOrEqual(1) // of 20,448 elements
   })
 })
-
-interface Stored {
-  readonly dtype: string
-  readonly shape: readonly number[]
-  readonly bytes: Uint8Array
-}
-
-async function mergeInMemory(text: string, name: string): Promise<Map<string, Stored>> {
-  const recipe = parse(text, { name: `${name}/recipe.yml` })
-  const merge = plan(recipe, await openModels(recipe, { from: [GOLDEN] }), { threads: 1 })
-  const sink = memorySink()
-  for await (const _ of execute(merge, sink)) {
-    // only the result matters
-  }
-  const tensors = new Map<string, Stored>()
-  for (const file of merge.outputs) {
-    for (const t of file.tensors) tensors.set(t.name, { dtype: t.dtype, shape: t.shape, bytes: sink.files.get(file.name)!.slice(t.at, t.at + sizeOf(t.shape) * bytesOf(t.dtype)) })
-  }
-  return tensors
-}
-
-async function tensorsOf(folder: string): Promise<Map<string, Stored>> {
-  const checkpoint = await open(folder)
-  const files = checkpoint.files.map(f => readFileSync((f.locator as { file: string }).file))
-  return new Map([...checkpoint.tensors.values()].map(t => [t.name, { dtype: t.dtype, shape: t.shape, bytes: Uint8Array.from(files[t.file]!.subarray(t.start, t.end)) }]))
-}
 
 /** Elements whose selection hangs on equal magnitudes: any choice is right. */
 function ambiguousElements(name: string): Readonly<Record<string, readonly number[]>> {
