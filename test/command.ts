@@ -40,7 +40,12 @@ export interface Written {
 export const f32 = (values: readonly number[], shape: readonly number[] = [values.length]): Written => ({ dtype: 'F32', shape, values })
 
 /** Writes the folder of a model: one file of tensors, and further files as text. */
-export function writeModel(folder: string, tensors: Readonly<Record<string, Written>>, files: Readonly<Record<string, string>> = {}, metadata: Readonly<Record<string, string>> = {}): string {
+export function writeModel(
+  folder: string,
+  tensors: Readonly<Record<string, Written>>,
+  files: Readonly<Record<string, string>> = {},
+  metadata: Readonly<Record<string, string>> = {},
+): string {
   const list = Object.entries(tensors).map(([name, tensor]) => ({ name, ...tensor }))
   const { header, offsets, size } = headerOf(list, metadata)
   const bytes = new Uint8Array(size)

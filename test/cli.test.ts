@@ -1,0 +1,126 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, expect, test } from 'vitest'
+import { line } from '../src/cli/_progress.ts'
+import { decode } from './floats.ts'
+import { merganser, REPOSITORY, temporaryFolder, writeFiles, writeModel } from './front.ts'
+import { tensorsOf } from './golden.ts'
+
+// What a user does at the command line, and what comes of it.
+
+const folder = temporaryFolder()
+const layers = (start: number) =>
+  Object.fromEntries([0, 1, 2].flatMap(l => ['attn', 'mlp'].map(part => [`model.layers.${l}.${part}.weight`, { shape: [2], values: [start + l, start + 10 * l] }])))
+
+beforeAll(() => {
+  const model = (start: number, ids: readonly number[]) => ({
+    'model.embed.weight': { dtype: 'BF16' as const, shape: [2, 1], values: [start, 2 * start] },
+    ...layers(start),
+    'model.ids': { dtype: 'U8' as const, shape: [2], values: ids },
+    'model.scale': { shape: [], values: [start / 4] },
+    'model.empty': { dtype: 'F16' as const, shape: [0, 3] },
+    'lm_head.weight': { dtype: 'F16' as const, shape: [1, 2], values: [start, -start] },
+  })
+  writeModel(join(folder, 'base'), model(1, [7, 8]), { architectures: ['ToyForCausalLM'], torch_dtype: 'float32' })
+  writeModel(join(folder, 'code'), model(2, [9, 9]), { architectures: ['ToyForCausalLM'], torch_dtype: 'float32' })
+  writeFiles(folder, { 'base/tokenizer.json': '{"of":"base"}', 'code/tokenizer.json': '{"of":"code"}', 'base/generation_config.json': '{}' })
+})
+
+const MODELS = ['--model', 'base=base', '--model', 'code=code']
+const values = async (out: string, tensor: string): Promise<number[]> => {
+  const stored = (await tensorsOf(join(folder, out))).get(tensor)!
+  return [...(stored.dtype === 'U8' ? stored.bytes : decode(stored.dtype as 'F32', stored.bytes))]
+}
+
+test('an expression merges every tensor; whole numbers pass through from the base', async () => {
+  expect(merganser(folder, 'merge', 'base + 0.5*(code - base)', 'expression', ...MODELS).status).toBe(0)
+  expect(await values('expression', 'model.layers.2.mlp.weight')).toEqual([3.5, 21.5])
+  expect(await values('expression', 'model.embed.weight')).toEqual([1.5, 3])
+  expect(await values('expression', 'model.scale')).toEqual([0.375])
+  expect(await values('expression', 'model.empty')).toEqual([])
+  expect(await values('expression', 'model.ids')).toEqual([7, 8])
+})
+
+test('rules: the first that matches wins; layers, globs, from, drop and gradients do what they say', async () => {
+  writeFiles(folder, {
+    'rules.yml': `
+models: { base: base, code: code }
+let: { tau: code - base }
+merge: base + [0, 1]*tau
+rules:
+  - { tensors: 'lm_head.*', from: code }
+  - { tensors: 'model.embed.*', drop: true }
+  - { tensors: '*.mlp.*', layers: [1, 3], merge: base + 100*tau }
+  - { tensors: '*.mlp.*', from: base }
+output: { dtype: f32, tokenizer_from: code }
+`,
+  })
+  expect(merganser(folder, 'merge', 'rules.yml', 'ruled').stderr).toBe('note: 1 tensor of whole numbers passes through unchanged from base, e.g. model.ids\n')
+  expect(await values('ruled', 'lm_head.weight')).toEqual([2, -2])
+  expect((await tensorsOf(join(folder, 'ruled'))).has('model.embed.weight')).toBe(false)
+  expect(await values('ruled', 'model.layers.0.mlp.weight')).toEqual([1, 1]) // layer 0 is not in [1, 3): from base
+  expect(await values('ruled', 'model.layers.1.mlp.weight')).toEqual([102, 111])
+  expect(await values('ruled', 'model.layers.0.attn.weight')).toEqual([1, 1]) // the gradient's first value at the first layer
+  expect(await values('ruled', 'model.layers.1.attn.weight')).toEqual([2.5, 11.5])
+  expect(await values('ruled', 'model.layers.2.attn.weight')).toEqual([4, 22])
+  expect(readFileSync(join(folder, 'ruled/tokenizer.json'), 'utf8')).toBe('{"of":"code"}')
+  expect(JSON.parse(readFileSync(join(folder, 'ruled/config.json'), 'utf8'))).toEqual({ architectures: ['ToyForCausalLM'], torch_dtype: 'float32' })
+  expect(readFileSync(join(folder, 'ruled/generation_config.json'), 'utf8')).toBe('{}')
+})
+
+test('a recipe gives the same bytes as the expression it spells, and as itself run from another folder', async () => {
+  writeFiles(folder, { 'sub/recipe.yml': 'models: { base: base, code: code }\nmerge: base + 0.5*(code - base)\n' })
+  expect(merganser(folder, 'merge', 'sub/recipe.yml', 'one').status).toBe(0)
+  const [one, expression] = await Promise.all([tensorsOf(join(folder, 'one')), tensorsOf(join(folder, 'expression'))])
+  expect([...one].map(([name, t]) => [name, Buffer.from(t.bytes).toString('hex')])).toEqual([...expression].map(([name, t]) => [name, Buffer.from(t.bytes).toString('hex')]))
+})
+
+test('the output tells what it was made of, and config.json its new dtype', () => {
+  expect(merganser(folder, 'merge', 'base + 0.5*(code - base)', 'bf16', ...MODELS, '--dtype', 'bf16').status).toBe(0)
+  const { files, config } = JSON.parse(merganser(folder, 'inspect', 'bf16', '--json').stdout)
+  expect(config.torch_dtype).toBe('bfloat16')
+  expect(files[0].metadata['merganser.recipe']).toContain('merge: "base + 0.5*(code - base)"')
+  const { base } = JSON.parse(files[0].metadata['merganser.inputs'])
+  const [input] = JSON.parse(merganser(folder, 'inspect', 'base', '--json').stdout).files
+  expect(base).toEqual({ path: 'base', headers: { 'model.safetensors': `sha256:${input.headerSha256}` } })
+})
+
+test('shard_size cuts the output into files with an index, which opens again', () => {
+  const text = join(REPOSITORY, 'zoo/text')
+  const ran = merganser(folder, 'merge', '0.5*a + 0.5*b', 'shards', '--model', `a=${text}/code`, '--model', `b=${text}/math`, '--shard-size', '1MB')
+  expect(ran.status).toBe(0)
+  const { files, tensors } = JSON.parse(merganser(folder, 'inspect', 'shards', '--json').stdout)
+  expect(files.map((f: { name: string }) => f.name)).toEqual(['model-00001-of-00003.safetensors', 'model-00002-of-00003.safetensors', 'model-00003-of-00003.safetensors'])
+  expect(tensors).toHaveLength(39)
+})
+
+test('--json prints one event a line, and nothing else', () => {
+  const { stdout, stderr } = merganser(folder, 'merge', 'base + 0.5*(code - base)', 'json', ...MODELS, '--json')
+  const events = stdout
+    .trimEnd()
+    .split('\n')
+    .map(l => JSON.parse(l) as { kind: string })
+  expect(events.map(e => e.kind).filter((kind, i, all) => kind !== all[i - 1])).toEqual(['note', 'start', 'progress', 'done'])
+  expect(stderr).toBe('')
+})
+
+test('the bar shows share, bytes, rate and time left', () => {
+  expect(line(620_000_000, 1_000_000_000, 0.5)).toBe('█████████████████░░░░░░░░░░░  62 %  620.0 MB of 1.00 GB  1.24 GB/s  0.3 s left')
+})
+
+test('plan shows the mathematics of one tensor', () => {
+  const ran = merganser(folder, 'plan', 'base + ties(code - base, density=0.5)', ...MODELS, '--formula', '--tensor', 'model.layers.0.mlp.weight')
+  expect(ran.stdout.split('\n')).toEqual([
+    'x1 = code - base',
+    'x2 = abs(x1)',
+    'x3 = where(x2 >= largest(x2, 1), x1, 0)',
+    'x4 = sign(x3) == where(x3 >= 0, 1, -1)',
+    'out = base + where(x4, x3, 0) / where(x4 == 0, 1, x4)',
+    '',
+  ])
+})
+
+test('plan reads nothing but headers, and tells passes, bytes, memory and disk', () => {
+  const { stdout } = merganser(folder, 'plan', 'base + ties(code - base, density=0.5)', ...MODELS)
+  for (const word of ['in 3 passes', 'read ', 'write ', 'memory ', 'disk ', 'ToyForCausalLM', 'base *']) expect(stdout).toContain(word)
+})
