@@ -15,6 +15,10 @@ export interface FolderOptions {
 /**
  * A folder that appears under its name only when the model in it is complete.
  * Until then everything lies in `NAME.partial`: the model, and a journal of finished tasks for `resume`.
+ *
+ * @example
+ * const sink = folderSink('out', { force: true })
+ * console.log(sink.name)
  */
 export function folderSink(path: string, { force = false, resume = false }: FolderOptions = {}): Sink {
   const final = resolve(path)

@@ -36,6 +36,15 @@ export interface MemorySink extends Sink {
   readonly files: ReadonlyMap<string, Uint8Array>
 }
 
+/**
+ * A sink whose files are arrays. The merge then runs in this thread.
+ *
+ * @example
+ * const sink = memorySink()
+ * const recipe = parse('1*base', { models: { base: 'zoo/text/base' } })
+ * for await (const event of execute(plan(recipe, await openModels(recipe)), sink)) console.log(event.kind)
+ * console.log(sink.files.get('model.safetensors').length)
+ */
 export function memorySink(name = 'memory'): MemorySink {
   const files = new Map<string, Uint8Array>()
   return {

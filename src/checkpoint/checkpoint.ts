@@ -51,7 +51,13 @@ export interface OpenOptions {
   readonly from?: readonly string[]
 }
 
-/** The checkpoint in a folder or a .safetensors file, from its headers alone. Throws on anything that is not a sound model. */
+/**
+ * The checkpoint in a folder or a .safetensors file, from its headers alone. Throws on anything that is not a sound model.
+ *
+ * @example
+ * const base = await open('zoo/text/base')
+ * console.log(base.architecture, base.tensors.get('lm_head.weight').shape)
+ */
 export async function open(ref: string, { from = [workingFolder()] }: OpenOptions = {}): Promise<Checkpoint> {
   const { path, folder, file } = await locate(ref, from)
   const entries = (await listFolder(folder)) ?? []

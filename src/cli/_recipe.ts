@@ -43,7 +43,8 @@ async function readRecipe(text: string, values: Arguments['values']): Promise<{ 
     }
     return { recipe: parse(await readText(text), { name: text }), folder: folderOf(text) }
   }
-  if (status?.isFolder && Object.keys(models).length === 0) throw new UsageError(`${text} is a folder, not a recipe`, "give a recipe file, or an expression such as 'base + 0.5*(code - base)'")
+  if (status?.isFolder && Object.keys(models).length === 0)
+    throw new UsageError(`${text} is a folder, not a recipe`, "give a recipe file, or an expression such as 'base + 0.5*(code - base)'")
   if (/\.(ya?ml|json)$/i.test(text) || (Object.keys(models).length === 0 && /[\\/]/.test(text) && !/[\s*+()]/.test(text))) {
     throw new MergeError(`${text}: no such recipe file`, { fix: 'check the path' })
   }

@@ -41,7 +41,8 @@ const INLINE_BYTES = 4_000_000 // below this, threads take longer to start than 
  * Throws MergeError for I/O failures, and for values that are not finite unless they are allowed.
  *
  * @example
- * for await (const event of execute(plan(recipe, checkpoints), folderSink('out'))) {
+ * const recipe = parse('base + 0.5*(code - base)', { models: { base: 'zoo/text/base', code: 'zoo/text/code' } })
+ * for await (const event of execute(plan(recipe, await openModels(recipe)), folderSink('out'))) {
  *   if (event.kind === 'done') console.log(event.written, 'bytes')
  * }
  */

@@ -6,7 +6,13 @@ import type { Recipe } from '../recipe/recipe.ts'
 import { chooseDonor } from './companions.ts'
 import { createLowering } from './lower.ts'
 
-/** The mathematics of one output tensor, as the engine will run it: shared terms have a line of their own. */
+/**
+ * The mathematics of one output tensor, as the engine will run it: shared terms have a line of their own.
+ *
+ * @example
+ * const recipe = parse('base + ties(code - base, density=0.2)', { models: { base: 'zoo/text/base', code: 'zoo/text/code' } })
+ * console.log(formulaOf(recipe, await openModels(recipe), 'lm_head.weight'))
+ */
 export function formulaOf(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint>, tensor: string): string {
   const names = [...new Set([...checkpoints.values()].flatMap(c => [...c.tensors.keys()]))]
   if (!names.includes(tensor)) {

@@ -21,8 +21,11 @@ export interface Report {
  * Sums up a merge that has ended. Throws if its events do not end in `done`.
  *
  * @example
- * const events = await Array.fromAsync(execute(merge, folderSink('out')))
- * console.log(report(merge, events).seconds)
+ * const recipe = parse('0.5*a + 0.5*b', { models: { a: 'zoo/text/code', b: 'zoo/text/math' } })
+ * const merge = plan(recipe, await openModels(recipe))
+ * const events = []
+ * for await (const event of execute(merge, memorySink())) events.push(event)
+ * console.log(report(merge, events).bytes.written)
  */
 export function report(plan: Plan, events: readonly Event[]): Report {
   const done = events.find(e => e.kind === 'done')
