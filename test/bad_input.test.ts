@@ -473,6 +473,12 @@ describe('in a recipe', () => {
   }
 })
 
+test('an output where no folder can be made', () => {
+  const ran = merganser(folder, 'merge', 'base', '/proc/nowhere/out', '--model', 'base=base')
+  expect(ran.stderr).toBe('error: /proc/nowhere/out cannot be made here\n  fix: choose another folder\n')
+  expect(ran.status).toBe(1)
+})
+
 test('the memory that the refusal names is enough', () => {
   const args = ['merge', 'base + ties(code - base, density=0.2)', 'enough', '--model', 'base=base', '--model', 'code=code', '--threads', '2']
   const asked = /set --memory to ([\d.]+MB)/.exec(merganser(folder, ...args, '--memory', '1MB').stderr)![1]!

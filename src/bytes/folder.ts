@@ -35,10 +35,10 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
     const earlier = await readJournal()
     const finished = resume ? await unfinishedRun(earlier, request) : new Set<number>()
     const isResumed = finished.size > 0
-    await changing(() => mkdir(dirname(final), { recursive: true }))
+    await changing(() => makeFolder(dirname(final)))
     if (!isResumed) await changing(() => rm(partial, { recursive: true, force: true }))
     if (!isResumed) await refuseFullDisk(request.bytes)
-    await changing(() => mkdir(model, { recursive: true }))
+    await changing(() => makeFolder(model))
     appendFileSync(journal, `${JSON.stringify({ fingerprint: request.fingerprint, process: thisProcess() })}\n`)
     const locators = await Promise.all(
       request.files.map(async ({ name, size }) => {
@@ -146,7 +146,7 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
         () => true,
         () => false,
       )
-      await mkdir(dirname(join(model, file)), { recursive: true })
+      await makeFolder(dirname(join(model, file)))
       const handle = await open(join(model, file), exists && at + bytes.byteLength > 0 ? 'r+' : 'w')
       try {
         await handle.write(bytes, 0, bytes.byteLength, at)
@@ -158,7 +158,7 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
 
   async function copy(file: string, from: string): Promise<void> {
     await changing(async () => {
-      await mkdir(dirname(join(model, file)), { recursive: true })
+      await makeFolder(dirname(join(model, file)))
       await copyFile(from, join(model, file))
     })
   }
@@ -193,6 +193,15 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
   }
 }
 
+/** A folder and those above it. One by one: Node's own recursion never ends below /proc, where making a folder fails with ENOENT. */
+async function makeFolder(path: string): Promise<void> {
+  if ((await statPath(path))?.isFolder) return
+  if (dirname(path) !== path) await makeFolder(dirname(path))
+  await mkdir(path).catch(cause => {
+    if (!(cause instanceof Error && 'code' in cause && cause.code === 'EEXIST')) throw cause
+  })
+}
+
 /** Positional writes into a reserved file, for workers. */
 export interface FileWriter {
   write(bytes: Uint8Array, at: number): void
@@ -221,6 +230,7 @@ function writeError(cause: unknown, name: string, where?: string): MergeError {
   if (code === 'EROFS') return new MergeError(`${name} cannot be written: the file system is read-only`, { where, fix: 'write to another folder', cause })
   if (code === 'EACCES' || code === 'EPERM') return new MergeError(`${name} cannot be written: permission denied`, { where, fix: 'write to a folder of your own', cause })
   if (code === 'EIO') return new MergeError(`${name}: the disk failed while writing`, { where, fix: 'check the disk, then run the same command with --resume', cause })
+  if (code === 'ENOENT') return new MergeError(`${name} cannot be made here`, { where, fix: 'choose another folder', cause })
   if (code === 'ENOTDIR' || code === 'EEXIST') return new MergeError(`${name} cannot be made: a part of its path is a file`, { where, fix: 'choose another folder', cause })
   return fileError(cause, name)
 }
