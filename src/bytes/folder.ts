@@ -1,6 +1,7 @@
 import { appendFileSync, closeSync, openSync, readFileSync, writeSync } from 'node:fs'
-import { copyFile, mkdir, open, readdir, readFile, rename, rm, stat, statfs, truncate, writeFile } from 'node:fs/promises'
-import { dirname, join, resolve, sep } from 'node:path'
+import { copyFile, lstat, mkdir, open, readdir, readFile, realpath, rename, rm, stat, statfs, truncate, writeFile } from 'node:fs/promises'
+import { uptime } from 'node:os'
+import { basename, dirname, join, resolve, sep } from 'node:path'
 import { MergeError } from '../errors.ts'
 import { fileError, statPath } from './file.ts'
 import type { Sink, SinkLocator, SinkRequest } from './sink.ts'
@@ -21,18 +22,20 @@ export interface FolderOptions {
  * console.log(sink.name)
  */
 export function folderSink(path: string, { force = false, resume = false }: FolderOptions = {}): Sink {
+  if (path.trim() === '') throw new MergeError('the output folder has no name', { fix: 'give the name of a folder to be made' })
   const final = resolve(path)
   const partial = `${final}.partial`
   const model = join(partial, 'model')
   const replaced = join(partial, 'replaced')
   const journal = join(partial, 'journal.jsonl')
+  const reserved = new Set<string>()
   return { name: path, begin, write, copy, record, finish, abandon }
 
   async function begin(request: SinkRequest): Promise<{ finished: ReadonlySet<number>; locators: readonly SinkLocator[] }> {
-    await bringBackReplaced()
-    refuseInputs(request.inputs)
-    await refuseExisting()
+    await refuseInputs(request.inputs)
     const earlier = await readJournal()
+    await bringBackReplaced()
+    await refuseExisting()
     const finished = resume ? await unfinishedRun(earlier, request) : new Set<number>()
     const isResumed = finished.size > 0
     await changing(() => makeFolder(dirname(final)))
@@ -43,6 +46,7 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
     const locators = await Promise.all(
       request.files.map(async ({ name, size }) => {
         const file = join(model, name)
+        reserved.add(name)
         if (!isResumed) {
           await changing(() => writeFile(file, ''))
           await changing(() => truncate(file, size))
@@ -58,20 +62,18 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
     if ((await statPath(replaced)) && !(await statPath(final))) await rename(replaced, final)
   }
 
-  function refuseInputs(inputs: readonly string[]): void {
+  async function refuseInputs(inputs: readonly string[]): Promise<void> {
+    const output = await followed(final)
     for (const input of inputs) {
-      const contains = (outer: string, inner: string): boolean => inner === outer || inner.startsWith(outer + sep)
-      if (contains(resolve(input), final) || contains(final, resolve(input))) {
-        throw new MergeError(`the output folder ${path} ${resolve(input) === final ? 'is' : final.startsWith(resolve(input)) ? 'lies inside' : 'contains'} the input ${input}`, {
-          fix: 'write to a folder apart from the inputs',
-        })
-      }
+      const read = await followed(resolve(input))
+      const relation = read === output ? 'is' : output.startsWith(read + sep) ? 'lies inside' : read.startsWith(output + sep) ? 'contains' : null
+      if (relation) throw new MergeError(`the output folder ${path} ${relation} the input ${input}`, { fix: 'write to a folder apart from the inputs' })
     }
   }
 
   async function refuseExisting(): Promise<void> {
     const there = await statPath(final, path)
-    if (!there) return
+    if (!there) return refuseBrokenLink(path)
     if (!there.isFolder) throw new MergeError(`the output ${path} is a file`, { fix: 'give the name of a folder to be made' })
     const entries = await readdir(final, { withFileTypes: true })
     if (entries.length === 0) return
@@ -126,12 +128,14 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
         fix: 'start over without --resume',
       })
     }
+    // Nothing is synchronised before the end: after a power cut the disk may have the journal, and not the tensors that it names.
+    if ((await stat(journal)).mtimeMs < Date.now() - uptime() * 1000) return new Set()
     for (const { name, size } of request.files) if ((await statPath(join(model, name)))?.size !== size) return new Set()
     return earlier.finished
   }
 
   async function refuseFullDisk(bytes: number): Promise<void> {
-    const { bavail, bsize } = await statfs(dirname(final))
+    const { bavail, bsize } = await changing(() => statfs(dirname(final)))
     const free = bavail * bsize
     if (free < bytes) {
       throw new MergeError(`the output needs ${size(bytes)}, but the disk of ${path} has ${size(free)} free`, {
@@ -142,14 +146,10 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
 
   async function write(file: string, at: number, bytes: Uint8Array): Promise<void> {
     await changing(async () => {
-      const exists = await stat(join(model, file)).then(
-        () => true,
-        () => false,
-      )
       await makeFolder(dirname(join(model, file)))
-      const handle = await open(join(model, file), exists && at + bytes.byteLength > 0 ? 'r+' : 'w')
+      const handle = await open(join(model, file), reserved.has(file) ? 'r+' : 'w')
       try {
-        await handle.write(bytes, 0, bytes.byteLength, at)
+        for (let done = 0; done < bytes.byteLength; ) done += (await handle.write(bytes, done, bytes.byteLength - done, at + done)).bytesWritten
       } finally {
         await handle.close()
       }
@@ -168,6 +168,7 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
   }
 
   async function finish(): Promise<void> {
+    await refuseExisting() // a folder may have come to be there meanwhile
     await changing(async () => {
       await synchronise(model)
       if (await statPath(final)) {
@@ -197,9 +198,15 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
 async function makeFolder(path: string): Promise<void> {
   if ((await statPath(path))?.isFolder) return
   if (dirname(path) !== path) await makeFolder(dirname(path))
-  await mkdir(path).catch(cause => {
-    if (!(cause instanceof Error && 'code' in cause && cause.code === 'EEXIST')) throw cause
+  await mkdir(path).catch(async cause => {
+    await refuseBrokenLink(path)
+    if (codeOf(cause) !== 'EEXIST') throw cause
   })
+}
+
+async function refuseBrokenLink(path: string): Promise<void> {
+  if ((await statPath(path)) || !(await lstat(path).catch(() => null))) return
+  throw new MergeError(`${path} is a link that leads nowhere`, { fix: 'choose another folder, or mend the link' })
 }
 
 /** Positional writes into a reserved file, for workers. */
@@ -224,8 +231,17 @@ export function openWriter(locator: SinkLocator): FileWriter {
   }
 }
 
+/** `path` without links, as far as it exists. */
+async function followed(path: string): Promise<string> {
+  const parent = dirname(path)
+  return await realpath(path).catch(async () => (parent === path ? path : join(await followed(parent), basename(path))))
+}
+
+const codeOf = (cause: unknown): string => (cause instanceof Error && 'code' in cause ? String(cause.code) : '')
+
 function writeError(cause: unknown, name: string, where?: string): MergeError {
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+  if (cause instanceof MergeError) return cause
+  const code = codeOf(cause)
   if (code === 'ENOSPC' || code === 'EDQUOT') return new MergeError(`${name}: the disk is full`, { where, fix: 'free space, then run the same command with --resume', cause })
   if (code === 'EROFS') return new MergeError(`${name} cannot be written: the file system is read-only`, { where, fix: 'write to another folder', cause })
   if (code === 'EACCES' || code === 'EPERM') return new MergeError(`${name} cannot be written: permission denied`, { where, fix: 'write to a folder of your own', cause })
@@ -258,7 +274,7 @@ function isAlive(id: string): boolean {
   try {
     process.kill(Number(pid), 0)
   } catch (cause) {
-    return cause instanceof Error && 'code' in cause && cause.code === 'EPERM'
+    return codeOf(cause) === 'EPERM'
   }
   return !start || (startOf(Number(pid)) ?? start) === start
 }
@@ -271,4 +287,4 @@ function startOf(pid: number): string | null {
   }
 }
 
-const size = (bytes: number): string => (bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`)
+const size = (bytes: number): string => (bytes < 1e6 ? `${bytes} bytes` : bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`)

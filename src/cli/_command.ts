@@ -38,7 +38,7 @@ export function readArguments(name: string, command: Command, args: readonly str
   const options = Object.fromEntries(
     Object.entries(command.flags).map(([flag, { value, multiple }]) => [flag, { type: value ? 'string' : 'boolean', multiple: multiple ?? false }] as const),
   ) as Record<string, { type: 'string' | 'boolean'; multiple: boolean }>
-  const { tokens } = parseArgs({ args: [...args], options, allowPositionals: true, strict: false, tokens: true })
+  const { tokens, positionals, values } = parseArgs({ args: [...args], options, allowPositionals: true, strict: false, tokens: true }) // not strict: `--seed -1` is a value with a message of its own
   for (const token of tokens) {
     if (token.kind !== 'option') continue
     const flag = Object.hasOwn(command.flags, token.name) ? command.flags[token.name] : undefined
@@ -46,10 +46,10 @@ export function readArguments(name: string, command: Command, args: readonly str
       const near = nearest(token.name, Object.keys(command.flags))
       throw new UsageError(`unknown flag ${token.rawName}`, near ? `did you mean --${near}?` : `all flags: \`merganser help ${name}\``)
     }
-    if (flag.value && token.value === undefined) throw new UsageError(`${token.rawName} needs a value`, `write ${token.rawName} ${flag.value}`)
+    const isForgotten = token.value === undefined || (!token.inlineValue && token.value.startsWith('--')) // `--memory --json`
+    if (flag.value && isForgotten) throw new UsageError(`${token.rawName} needs a value`, `write ${token.rawName} ${flag.value}`)
     if (!flag.value && token.value !== undefined) throw new UsageError(`${token.rawName} takes no value`, `write ${token.rawName} alone`)
   }
-  const { positionals, values } = parseArgs({ args: [...args], options, allowPositionals: true })
   const [least, most] = command.count
   if (positionals.length < least || positionals.length > most) {
     const given = positionals.length === 0 ? 'nothing' : positionals.map(p => `"${p}"`).join(' ')
@@ -71,6 +71,12 @@ export function readBytes(flag: string, text: string): number {
   const value = match ? Number(match[1]) * (match[3] ? 1024 : 1000) ** ' kmgt'.indexOf((match[2] || ' ').toLowerCase()) : Number.NaN
   if (!Number.isFinite(value) || value < 1) throw new UsageError(`--${flag} "${text}" is not a size`, `write e.g. --${flag} 512MB or --${flag} 4GiB`)
   return Math.floor(value)
+}
+
+export function readSeed(flag: string, text: string): number {
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw new UsageError(`--${flag} "${text}" is not a whole number from 0 to 2^53 - 1`, `write e.g. --${flag} 42`)
+  return value
 }
 
 export function readCount(flag: string, text: string): number {

@@ -7,7 +7,7 @@ import { openModels } from '../plan/open_models.ts'
 import { type Plan, plan } from '../plan/plan.ts'
 import { parse } from '../recipe/parse.ts'
 import type { Recipe } from '../recipe/recipe.ts'
-import { type Arguments, type Flag, readBytes, readCount, UsageError } from './_command.ts'
+import { type Arguments, type Flag, readBytes, readCount, readSeed, UsageError } from './_command.ts'
 
 /** Flags of every command that takes a recipe. */
 export const RECIPE_FLAGS: Readonly<Record<string, Flag>> = {
@@ -52,7 +52,7 @@ async function readRecipe(text: string, values: Arguments['values']): Promise<{ 
     ...(values['dtype'] === undefined ? {} : { dtype: outputDType(values['dtype'] as string, { where: '--dtype' }) }),
     ...(values['shard-size'] === undefined ? {} : { shardSize: readBytes('shard-size', values['shard-size'] as string) }),
   }
-  const seed = values['seed'] === undefined ? {} : { seed: Number(values['seed']) }
+  const seed = values['seed'] === undefined ? {} : { seed: readSeed('seed', values['seed'] as string) }
   return { recipe: parse(text, { name: 'expression', models, output, ...seed }), folder: null }
 }
 

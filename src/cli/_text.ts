@@ -26,7 +26,7 @@ export function bytes(count: number): string {
     value /= 1000
     unit++
   }
-  return `${unit === 0 ? value : value.toFixed(value < 10 ? 2 : 1)} ${units[unit]}`
+  return `${unit === 0 ? Math.round(value) : value.toFixed(value < 10 ? 2 : 1)} ${units[unit]}`
 }
 
 export const count = (value: number): string => value.toLocaleString('en-US')

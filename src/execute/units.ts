@@ -111,6 +111,10 @@ export function createUnitRunner({ inputs, outputs, programs, memory, kernels }:
   function close(): void {
     for (const reader of readers.values()) reader.close()
     for (const writer of writers.values()) writer.close()
+    readers.clear() // closing twice would close what somebody else has opened since
+    writers.clear()
+    readers.clear() // closed twice when `finish` fails after the work is done
+    writers.clear()
   }
 }
 
