@@ -105,30 +105,6 @@ test('a journal whose last line was cut is read up to there', async () => {
   expect(isWhole('cut')).toBe(true)
 })
 
-test('a journal from before the machine was started anew is not believed: the disk may not have the tensors that it names', async () => {
-  await killedWhen(() => finishedIn('power') > 10, ['power'])
-  writeFileSync(join(folder, 'power.partial/model/model.safetensors'), Buffer.alloc(modelOf('undisturbed').length))
-  utimesSync(join(folder, 'power.partial/journal.jsonl'), 0, 0)
-  const resumed = merganser(folder, 'merge', 'recipe.yml', 'power', '--resume')
-  expect(resumed.stderr).toBe('')
-  expect(isWhole('power')).toBe(true)
-})
-
-test('a run without --resume starts over', async () => {
-  await killedWhen(() => finishedIn('anew') > 10, ['anew'])
-  expect(merganser(folder, 'merge', 'recipe.yml', 'anew').stderr).toBe('') // no note on tensors finished before
-  expect(isWhole('anew')).toBe(true)
-})
-
-test('killed after the new model has its name, before the leftovers are gone: the model is whole, and the next merge tidies up', () => {
-  expect(merganser(folder, 'merge', 'recipe.yml', 'named').status).toBe(0)
-  mkdirSync(join(folder, 'named.partial/replaced'), { recursive: true })
-  writeFileSync(join(folder, 'named.partial/journal.jsonl'), '{"fingerprint":"x","process":"1 1"}\n{"done":[0,1]}\n')
-  expect(merganser(folder, 'merge', 'recipe.yml', 'named', '--force').status).toBe(0)
-  expect(isWhole('named')).toBe(true)
-  expect(existsSync(join(folder, 'named.partial'))).toBe(false)
-})
-
 test('another recipe does not go on where this one stopped', async () => {
   await killedWhen(() => finishedIn('changed') > 10, ['changed'])
   writeFileSync(join(folder, 'other.yml'), RECIPE.replace('0.3', '0.4'))

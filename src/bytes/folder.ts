@@ -78,11 +78,14 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
     const entries = await readdir(final, { withFileTypes: true })
     if (entries.length === 0) return
     if (!force) throw new MergeError(`the output folder ${path} exists and is not empty`, { fix: 'choose another name, or replace the model in it with --force' })
-    const foreign = entries.find(e => e.isDirectory() && !/^\d+_[A-Z]/.test(e.name)) // sentence-transformers' 1_Pooling belongs to a model
+    const foreign = entries.find(e => (e.isDirectory() ? !/^\d+_[A-Z]/.test(e.name) : !/\.(safetensors|json|txt|model|jinja|py|md)$|^(LICENSE|NOTICE)/.test(e.name))) // sentence-transformers' 1_Pooling belongs to a model
     if (foreign || !entries.some(e => e.name.endsWith('.safetensors'))) {
-      throw new MergeError(`the output folder ${path} holds more than a model${foreign ? ` (the folder ${foreign.name})` : ''}, and --force would delete it`, {
-        fix: 'choose another name, or empty the folder yourself',
-      })
+      throw new MergeError(
+        `the output folder ${path} holds more than a model${foreign ? ` (${foreign.isDirectory() ? 'the folder ' : ''}${foreign.name})` : ''}, and --force would delete it`,
+        {
+          fix: 'choose another name, or empty the folder yourself',
+        },
+      )
     }
   }
 

@@ -50,7 +50,7 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
   const begun = performance.now()
   const { finished, locators } = await sink.begin({
     bytes: plan.totals.disk,
-    fingerprint: await fingerprintOf(plan),
+    fingerprint: await fingerprintOf(plan, allowNonfinite),
     inputs: [...new Set(plan.inputs.map(i => i.modelPath))],
     files: plan.outputs.map(({ name, size }) => ({ name, size })),
   })
@@ -173,9 +173,9 @@ function nonfiniteError({ tensor, model, index, value }: Nonfinite): MergeError 
 }
 
 /** Equal for plans that write the same bytes from the same inputs; memory, threads and tiling do not matter. */
-async function fingerprintOf({ recipe, inputs, outputs, tasks, companions }: Plan): Promise<string> {
+async function fingerprintOf({ recipe, inputs, outputs, tasks, companions }: Plan, allowNonfinite: boolean): Promise<string> {
   const { notes: _, source: __, ...formula } = recipe
-  const identity = { formula, inputs: inputs.map(i => [i.name, i.size, i.version, i.headerHash]), outputs, tasks, companions: companions.map(c => c.name) }
+  const identity = { formula, allowNonfinite, inputs: inputs.map(i => [i.name, i.size, i.version, i.headerHash]), outputs, tasks, companions: companions.map(c => c.name) }
   const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(JSON.stringify(identity)))
   return [...new Uint8Array(digest)].map(b => b.toString(16).padStart(2, '0')).join('')
 }

@@ -45,7 +45,7 @@ export function companionsOf(
   if (config) {
     const { changed, note } = adapt(config, recipe, checkpoints.get(donor)!, lowered)
     if (note) notes.push(note)
-    files.push(written('config.json', `${JSON.stringify(changed, null, 2)}\n`))
+    files.push(written('config.json', `${pythonJson(changed)}\n`))
   }
   for (const sidecar of checkpoints.get(donor)!.sidecars) if (sidecar.role !== 'tokenizer') files.push(sidecar)
   for (const sidecar of checkpoints.get(tokenizerDonor)!.sidecars) if (sidecar.role === 'tokenizer') files.push(sidecar)
@@ -60,6 +60,13 @@ export function companionsOf(
     files: files.map(({ name, size, ...rest }) => ('text' in rest ? { name, size, text: rest.text as string } : { name, size, path: (rest as { path: string }).path })),
     notes,
   }
+}
+
+/** JSON as Python writes and reads it: NaN and infinities are bare words (Mamba-2's config.json has one), which JSON.stringify turns into null. */
+function pythonJson(value: unknown): string {
+  const mark = '\u0000number '
+  const text = JSON.stringify(value, (_, v: unknown) => (typeof v === 'number' && !Number.isFinite(v) ? mark + v : v), 2)
+  return text.replaceAll(/"\\u0000number (-?Infinity|NaN)"/g, '$1')
 }
 
 const written = (name: string, text: string): Companion => ({ name, text, size: new TextEncoder().encode(text).length })
