@@ -1,8 +1,9 @@
 import type { Tensor } from '../src/algebra/tensor.ts'
 import { bytesOf, type FloatDType, sizeOf } from '../src/dtype.ts'
-import { combine, computeScalars, type Partials } from '../src/execute/folds.ts'
+import { type Partials, runPass, type Step } from '../src/execute/folds.ts'
 import { createRunner } from '../src/execute/runner.ts'
-import { bytesFor } from '../src/plan/budget.ts'
+import { createSelector } from '../src/execute/select.ts'
+import { mapMemory } from '../src/plan/budget.ts'
 import { compile } from '../src/plan/passes.ts'
 import { BLOCK, type Tiling } from '../src/plan/tiling.ts'
 import { decode, encode } from './floats.ts'
@@ -18,7 +19,7 @@ export interface Cut {
 export async function run(
   root: Tensor,
   sources: readonly Float32Array[],
-  { tiling = { strip: 4096, chunk: BLOCK }, range = Number.POSITIVE_INFINITY, key = [1, 2] }: Cut = {},
+  { tiling = { chunk: BLOCK }, range = Number.POSITIVE_INFINITY, key = [1, 2] }: Cut = {},
   dtype: FloatDType = 'F32',
 ): Promise<Float32Array> {
   const { program, constants } = compile(
@@ -30,21 +31,23 @@ export async function run(
   const inputs = sources.map(s => encode(dtype, s))
   const width = bytesOf(dtype)
   const output = new Uint8Array(size * width)
-  const runner = createRunner(bytesFor(program, tiling) + 1024, tiling)
+  const runner = createRunner(mapMemory(program, tiling).size, tiling)
   const scalars = new Float64Array(program.scalars)
   scalars.set(constants)
-  const ranks = new Map<number, number>()
   const ports = {
     read: (slot: number, target: Uint8Array, at: number) => target.set(inputs[slot]!.subarray(at * width, at * width + target.length)),
     write: (bytes: Uint8Array, at: number) => output.set(bytes, at * width),
   }
-  for (const [pass, { folds }] of program.passes.entries()) {
-    computeScalars(program.passes[pass]!, scalars, runner.engine.kernels)
-    const gathered: Partials[] = []
-    for (let start = 0; start < size; start += range) {
-      gathered.push(await runner.run({ program, pass, start, end: Math.min(size, start + range), scalars, key, resident: false }, ports, () => {}))
+  for (const [pass, spec] of program.passes.entries()) {
+    const take = async (step: Step): Promise<readonly Partials[]> => {
+      const gathered: Partials[] = []
+      const length = step.kind === 'sample' ? size : range
+      for (let start = 0; start < size; start += length) {
+        gathered.push(await runner.run({ program, pass, step, start, end: Math.min(size, start + length), scalars, key, resident: false }, ports, () => {}))
+      }
+      return gathered
     }
-    combine(folds, gathered, scalars, ranks)
+    await runPass(spec, size, scalars, { kernels: runner.engine.kernels, selector: createSelector() }, take)
   }
   return Float32Array.from(decode(dtype, output))
 }

@@ -37,6 +37,3 @@ export type MapOp = OpOf<'map'>
 export type FoldOp = OpOf<'fold'>
 export const isMap = (op: Op): op is MapOp => OPS[op] === 'map'
 export const isFold = (op: Op): op is FoldOp => OPS[op] === 'fold'
-
-/** Passes over its input that a fold takes: a radix select looks at the upper bits first, then at the lower. */
-export const PASSES: Readonly<Partial<Record<Op, number>>> = { sum: 1, largest: 2 }

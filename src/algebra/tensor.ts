@@ -1,6 +1,6 @@
 import { sizeOf } from '../dtype.ts'
 import { assert } from '../errors.ts'
-import { type MapOp, type Op, PASSES } from './ops.ts'
+import { isFold, type MapOp, type Op } from './ops.ts'
 import { simplify } from './rewrite.ts'
 
 export type Shape = readonly number[]
@@ -28,7 +28,7 @@ export class Tensor {
     this.inputs = inputs
     this.arg = arg
     this.shape = shape
-    this.level = inputs.reduce((most, t) => Math.max(most, t.level), 0) + (PASSES[op] ?? 0)
+    this.level = inputs.reduce((most, t) => Math.max(most, t.level), 0) + (isFold(op) ? 1 : 0)
   }
 
   static of(op: Op, inputs: readonly Tensor[], arg: number | string | null, shape: Shape): Tensor {
@@ -117,7 +117,7 @@ export class Tensor {
   mean(): Tensor {
     return this.sum().div(sizeOf(this.shape))
   }
-  /** The k-th largest element, 1 ≤ k ≤ size; exact (radix select). Costs two passes. Shape []. */
+  /** The k-th largest element, 1 ≤ k ≤ size; exact. Costs a pass. Shape []. */
   largest(k: number): Tensor {
     assert(this.shape.length > 0, 'a number has no largest element')
     assert(Number.isInteger(k) && k >= 1 && k <= sizeOf(this.shape), `rank ${k} lies within a tensor of ${sizeOf(this.shape)} elements`)

@@ -5,8 +5,9 @@ import { headerOf } from '../formats/safetensors.ts'
 import { createEngine } from '../kernels/kernels.ts'
 import type { Plan, Task } from '../plan/plan.ts'
 import { BLOCK } from '../plan/tiling.ts'
-import { combine, computeScalars } from './folds.ts'
+import { type Partials, runPass, type Step } from './folds.ts'
 import { createPool, type Pool } from './pool.ts'
+import { createSelector } from './select.ts'
 import type { Nonfinite, UnitResult } from './units.ts'
 
 /** What happens while a plan runs, in order. Bytes and tensors count up to the totals of `start`. */
@@ -127,29 +128,25 @@ async function shared(plan: Plan, id: number, task: Task, pool: Pool, done: (res
   const program = plan.programs[task.program]!
   const scalars = new Float64Array(program.scalars)
   scalars.set(task.constants)
-  const ranks = new Map<number, number>()
-  const { kernels } = createEngine(0)
+  const helpers = { kernels: createEngine(0).kernels, selector: createSelector() }
   for (const [p, pass] of program.passes.entries()) {
-    computeScalars(pass, scalars, kernels)
-    const ranges: Promise<UnitResult>[] = []
-    for (let start = 0; start < task.size; start += UNIT_ELEMENTS) {
-      const unit = { kind: 'range', id, task, pass: p, start, end: Math.min(task.size, start + UNIT_ELEMENTS), scalars } as const
-      ranges.push(
-        pool.submit(unit, p > 0).then(result => {
+    const take = (step: Step): Promise<readonly Partials[]> => {
+      const ranges = step.kind === 'sample' ? [[0, task.size] as const] : rangesOf(task.size)
+      return Promise.all(
+        ranges.map(async ([start, end]) => {
+          const result = await pool.submit({ kind: 'range', id, task, pass: p, step, start, end, scalars }, p > 0 || step.kind !== 'pass')
           done(result)
-          return result
+          return result.partials
         }),
       )
     }
-    const results = await Promise.all(ranges)
-    combine(
-      pass.folds,
-      results.map(r => r.partials),
-      scalars,
-      ranks,
-    )
+    await runPass(pass, task.size, scalars, helpers, take)
   }
   done({ finished: [id], partials: [], read: 0, written: 0, nonfinite: [] })
+}
+
+function rangesOf(size: number): readonly (readonly [start: number, end: number])[] {
+  return Array.from({ length: Math.ceil(size / UNIT_ELEMENTS) }, (_, i) => [i * UNIT_ELEMENTS, Math.min(size, (i + 1) * UNIT_ELEMENTS)])
 }
 
 function bytesLeft(plan: Plan, finished: ReadonlySet<number>): { read: number; written: number } {

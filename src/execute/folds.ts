@@ -1,40 +1,112 @@
 import { assert } from '../errors.ts'
 import type { Kernels } from '../kernels/kernels.ts'
-import { type Fold, isSelect, type Pass, type ScalarOp } from '../plan/program.ts'
+import { isSelect, type Pass, type ScalarOp } from '../plan/program.ts'
+import { BLOCK } from '../plan/tiling.ts'
+import { type Bracket, fromOrdered, isSingle, type Selector } from './select.ts'
 
-/** What one range of a tensor gives to each fold of a pass. */
-export type Partial = { readonly kind: 'sum'; readonly blocks: number[] } | { readonly kind: 'counts'; counts: Uint32Array }
+/** One way over a tensor's elements. Most passes take one `pass`; selects look at a sample first, and count all elements when their bracket fails. */
+export type Step =
+  | { readonly kind: 'pass'; readonly brackets: readonly Bracket[] }
+  /** Of all elements when there are few. */
+  | { readonly kind: 'sample' }
+  /** Counts by the upper 16 bits of each element, then of those with upper bits `prefixes[i]` by the lower. */
+  | { readonly kind: 'high' }
+  | { readonly kind: 'low'; readonly prefixes: readonly number[] }
+
+/** What one range of a tensor gives to each fold of a pass (to each select, in the steps that only those need). */
+export type Partial =
+  | { readonly kind: 'sum'; readonly blocks: number[] }
+  /** How many elements lie below the bracket's end, and below its beginning; `collected` is null when it was too much. */
+  | { readonly kind: 'bracket'; readonly belowHigh: number; readonly belowLow: number; readonly collected: Float32Array | null }
+  | { readonly kind: 'values'; readonly values: Float32Array }
+  | { readonly kind: 'counts'; readonly counts: Uint32Array }
 export type Partials = Partial[]
 
-/** Puts the partials of consecutive ranges together and the results into `scalars`. Ranges come in the order of their elements. */
-export function combine(folds: readonly Fold[], ranges: readonly Partials[], scalars: Float64Array, ranks: Map<number, number>): void {
-  for (const [i, fold] of folds.entries()) {
+export interface Helpers {
+  readonly kernels: Kernels
+  readonly selector: Selector
+}
+
+/** Does a pass: its scalars, then its steps, whose results it puts into `scalars`. `take` runs a step over the whole tensor, and gives its ranges in order. */
+export async function runPass(pass: Pass, size: number, scalars: Float64Array, { kernels, selector }: Helpers, take: (step: Step) => Promise<readonly Partials[]>): Promise<void> {
+  computeScalars(pass, scalars, kernels)
+  const selects = pass.folds.filter(isSelect)
+  const ranks = selects.map(s => {
+    const rank = scalars[s.rank]!
+    assert(rank >= 1 && rank <= size, `rank ${rank} lies within ${size} elements`)
+    return rank
+  })
+  const samples = selects.length > 0 ? join(await take({ kind: 'sample' }), selects.length) : []
+  const isAll = size <= BLOCK
+  if (isAll) for (const [i, select] of selects.entries()) scalars[select.to] = selector.kthLargest(samples[i]!, [ranks[i]!])[0]!
+  if (isAll && selects.length > 0 && selects.length === pass.folds.length) return
+
+  const brackets = selects.map((_, i): Bracket => (isAll ? [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY] : selector.bracketOf(samples[i]!, ranks[i]!, size)))
+  const ranges = await take({ kind: 'pass', brackets })
+  let missed = false
+  for (const [i, fold] of pass.folds.entries()) {
     const parts = ranges.map(r => r[i]!)
-    if (!isSelect(fold)) {
-      let total = 0
-      for (const part of parts) if (part.kind === 'sum') for (const block of part.blocks) total += block
-      scalars[fold.to] = total
-      continue
+    if (!isSelect(fold)) scalars[fold.to] = addUp(parts)
+    else if (!isAll) {
+      const found = within(selector, parts, ranks[selects.indexOf(fold)]!, size, brackets[selects.indexOf(fold)]!)
+      if (found === null) missed = true
+      else scalars[fold.to] = found
     }
-    const counts = addCounts(parts)
-    const rank = fold.kind === 'count_high' ? scalars[fold.rank]! : ranks.get(fold.to)!
-    const { bin, above } = descend(counts, rank)
-    if (fold.kind === 'count_high') {
-      ranks.set(fold.to, rank - above) // the rank that is left within the bin
-      scalars[fold.to] = bin
-    } else scalars[fold.to] = unordered(((scalars[fold.to]! << 16) | bin) >>> 0)
+  }
+  if (!missed) return
+
+  const upper = addCounts(await take({ kind: 'high' }), selects.length).map((counts, i) => descend(counts, ranks[i]!))
+  const lower = addCounts(await take({ kind: 'low', prefixes: upper.map(u => u.bin) }), selects.length)
+  for (const [i, { to }] of selects.entries()) {
+    const { bin, above } = upper[i]!
+    scalars[to] = fromOrdered(((bin << 16) | descend(lower[i]!, ranks[i]! - above).bin) >>> 0)
   }
 }
 
-function addCounts(parts: readonly Partial[]): Uint32Array {
-  const [first, ...rest] = parts
-  assert(first?.kind === 'counts', 'a select gathers counts')
-  const total = first.counts
-  for (const part of rest) {
-    if (part.kind !== 'counts') continue
-    for (let bin = 0; bin < total.length; bin++) total[bin] = total[bin]! + part.counts[bin]! // plain loops: iterators take a tenth of a TIES merge
-  }
+function addUp(parts: readonly Partial[]): number {
+  let total = 0
+  for (const part of parts) if (part.kind === 'sum') for (const block of part.blocks) total += block
   return total
+}
+
+/** The element of that rank if it lies in the bracket, else null. */
+function within(selector: Selector, parts: readonly Partial[], rank: number, size: number, bracket: Bracket): number | null {
+  let [belowHigh, belowLow] = [0, 0]
+  const collected: Float32Array[] = []
+  for (const part of parts) {
+    assert(part.kind === 'bracket', 'a select gathers a bracket')
+    belowHigh += part.belowHigh
+    belowLow += part.belowLow
+    if (part.collected) collected.push(part.collected)
+  }
+  const left = rank - (size - belowHigh)
+  if (left < 1 || left > belowHigh - belowLow) return null
+  if (isSingle(bracket)) return bracket[0]
+  return collected.length === parts.length ? selector.kthLargest(concatenate(collected), [left], bracket)[0]! : null
+}
+
+function join(ranges: readonly Partials[], count: number): Float32Array[] {
+  return Array.from({ length: count }, (_, i) => concatenate(ranges.map(r => (r[i] as Extract<Partial, { kind: 'values' }>).values))) // a sample gives values
+}
+
+function concatenate(parts: readonly Float32Array[]): Float32Array {
+  if (parts.length === 1) return parts[0]!
+  const all = new Float32Array(parts.reduce((sum, p) => sum + p.length, 0))
+  let at = 0
+  for (const part of parts) {
+    all.set(part, at)
+    at += part.length
+  }
+  return all
+}
+
+function addCounts(ranges: readonly Partials[], count: number): Uint32Array[] {
+  return Array.from({ length: count }, (_, i) => {
+    const parts = ranges.map(r => (r[i] as Extract<Partial, { kind: 'counts' }>).counts) // steps of a radix select give counts
+    const total = parts[0]!
+    for (const part of parts.slice(1)) for (let bin = 0; bin < total.length; bin++) total[bin] = total[bin]! + part[bin]!
+    return total
+  })
 }
 
 /** The bin that holds the element of descending rank `rank` (from 1), and how many elements lie above that bin. */
@@ -45,12 +117,6 @@ function descend(counts: Uint32Array, rank: number): { bin: number; above: numbe
     above += counts[bin]!
   }
   throw new Error(`Merganser broke its own promise: rank ${rank} lies within ${above} elements. Please report this.`)
-}
-
-/** Undoes the kernels' order-preserving map from float bits to unsigned integers. */
-function unordered(key: number): number {
-  const bits = key & 0x80000000 ? key ^ 0x80000000 : ~key
-  return new Float32Array(Int32Array.of(bits).buffer)[0]!
 }
 
 /** Arithmetic between passes, in float64; the transcendental functions are the kernels' own, so that every machine agrees. */

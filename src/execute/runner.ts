@@ -1,11 +1,13 @@
 import { bytesOf, type FloatDType } from '../dtype.ts'
 import { assert } from '../errors.ts'
-import { COUNTERS_BYTES, createEngine, type Engine, NONFINITE, OP_BYTES, OVERFLOWING } from '../kernels/kernels.ts'
-import { bytesFor } from '../plan/budget.ts'
-import { isScalar, isSelect, type Operand, type Program, scalarIndex } from '../plan/program.ts'
+import { COUNTERS_BYTES, createEngine, type Engine, NONFINITE } from '../kernels/kernels.ts'
+import { isNative, type MemoryMap, mapMemory } from '../plan/budget.ts'
+import { isSelect, type Program } from '../plan/program.ts'
 import { streamKey } from '../plan/random.ts'
 import { BLOCK, type Tiling } from '../plan/tiling.ts'
-import type { Partials } from './folds.ts'
+import { type Assembled, assemblePass, EACH, FOLD_BYTES, GROUP, masksFor, OVERFLOWING, SELECT, type Variant } from './assemble.ts'
+import type { Partial, Partials, Step } from './folds.ts'
+import { isSingle, PIECE, piecesOf } from './select.ts'
 
 /** Where a tensor's bytes come from and go to while a program runs. Positions are elements of the tensor. */
 export interface Ports {
@@ -14,16 +16,17 @@ export interface Ports {
   write(bytes: Uint8Array, at: number): void | Promise<void>
 }
 
-/** One pass of a program over elements [start, end) of a tensor; `start` begins a block. */
+/** One step of a pass over elements [start, end) of a tensor; `start` begins a block. */
 export interface Job {
   readonly program: Program
   readonly pass: number
+  readonly step: Step
   readonly start: number
   readonly end: number
   /** One per scalar of the program; those of earlier passes are set. */
   readonly scalars: Float64Array
   readonly key: readonly [number, number]
-  /** The whole range is one chunk, which stays in memory between passes: only pass 0 reads it. */
+  /** The inputs of the whole tensor lie in memory, as `hold` has put them there. */
   readonly resident: boolean
 }
 
@@ -38,168 +41,298 @@ export interface Finding {
 /** One thread's engine: a WebAssembly memory laid out for one program at a time. */
 export interface Runner {
   readonly engine: Engine
+  /** Reads a tensor's inputs, which then stay until the next call of `hold`. The plan has made room for them. */
+  hold(program: Program, size: number, ports: Ports): Promise<void>
   /** Runs one job; tells the first finding of each port in each chunk. Gives what the pass gathered. */
   run(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials>
 }
 
-const SLACK = 64 // bytes: kernels round lengths up to 16 elements
+const NOTHING: Partial = { kind: 'bracket', belowHigh: 0, belowLow: 0, collected: null }
+
+/** The functions of a pass over this runner's memory. */
+interface Loaded extends Omit<Assembled, 'bytes'> {
+  run(parameters: number, n: number): void
+  tail?(parameters: number, n: number): void
+}
 
 /** A runner with `bytes` of WebAssembly memory, as plan/budget.ts counted them. */
 export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAssembly.Module): Runner {
-  const { strip, chunk } = tiling
-  assert(BLOCK % chunk === 0 && chunk % strip === 0 && strip % 16 === 0, `blocks are cut into chunks, chunks into strips (${chunk}, ${strip})`)
+  const { chunk } = tiling
+  assert(BLOCK % chunk === 0 && chunk % GROUP === 0, `blocks are cut into chunks of whole groups (${chunk})`)
   const engine = createEngine(bytes, kernelModule)
-  const { kernels, memory } = engine
-  return { engine, run }
+  const { kernels, memory, heap } = engine
+  const loaded = new Map<Program, Map<string, Loaded>>()
+  const maps = new Map<Program, MemoryMap>()
+  let held: readonly number[] = []
+  return { engine, hold, run }
+
+  /** Compiled once; V8 shares the machine code of equal modules between threads. */
+  function load(program: Program, pass: number, variant: Variant): Loaded {
+    const own = loaded.get(program) ?? new Map<string, Loaded>()
+    loaded.set(program, own)
+    const key = `${pass} ${variant}`
+    let known = own.get(key)
+    if (!known) {
+      const { bytes: code, ...rest } = assemblePass(program, pass, variant)
+      const imports = { env: { memory }, kernels: Object.fromEntries(EACH.map(name => [name, kernels[name]])) }
+      const functions = new WebAssembly.Instance(new WebAssembly.Module(code), imports).exports as unknown as Pick<Loaded, 'run' | 'tail'> // assemble.ts names them
+      known = { ...rest, ...functions }
+      own.set(key, known)
+    }
+    return known
+  }
+
+  function mapOf(program: Program): MemoryMap {
+    const known = maps.get(program) ?? mapMemory(program, tiling)
+    maps.set(program, known)
+    return known
+  }
+
+  async function hold(program: Program, size: number, ports: Ports): Promise<void> {
+    let free = heap + mapOf(program).size
+    held = program.sources.map(dtype => {
+      const at = free
+      free += Math.ceil((size * bytesOf(dtype)) / 64) * 64 + 64
+      return at
+    })
+    assert(free <= memory.buffer.byteLength, `the inputs fit the memory planned for them (${free} of ${memory.buffer.byteLength} bytes)`)
+    for (const [slot, dtype] of program.sources.entries()) {
+      const waiting = ports.read(slot, new Uint8Array(memory.buffer, held[slot]!, size * bytesOf(dtype)), 0)
+      if (waiting) await waiting
+    }
+  }
 
   async function run(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials> {
+    return job.step.kind === 'pass' ? await runPass(job, ports, found) : job.step.kind === 'sample' ? await sample(job, ports) : await count(job, ports)
+  }
+
+  async function runPass(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials> {
     const { program, start, end } = job
     const pass = program.passes[job.pass]!
-    const at = layOut(job)
-    const ops = encode(job, at)
-    const partials: Partials = pass.folds.map(fold => (isSelect(fold) ? { kind: 'counts', counts: new Uint32Array(0) } : { kind: 'sum', blocks: [] }))
-    const reads = job.resident ? (job.pass > 0 ? [] : program.sources.map((_, slot) => slot)) : program.copy ? [0] : [...new Set(ops.loads.map(l => l.source))]
-
+    const map = mapOf(program)
+    const code = pass.ops.length > 0 ? load(program, job.pass, 'main') : null // a copy of integers looks at nothing
+    const call = code && prepare(job, code, map)
+    const brackets = job.step.kind === 'pass' ? job.step.brackets : []
+    const folds = pass.folds.map(fold => ({ fold, at: 0, to: 0, isFull: false, isSingle: false }))
+    const partials: Partials = pass.folds.map(fold => (isSelect(fold) ? NOTHING : { kind: 'sum', blocks: [] }))
+    if (code) {
+      let select = 0
+      for (const [i, f] of folds.entries()) {
+        f.at = heap + map.parameters + code.layout.folds + FOLD_BYTES * i
+        new Uint8Array(memory.buffer, f.at, FOLD_BYTES).fill(0)
+        if (!isSelect(f.fold)) continue
+        f.to = heap + map.selects[select]!
+        word(f.at + SELECT.to, f.to)
+        f.isSingle = isSingle(brackets[select]!)
+        number(f.at + SELECT.low, brackets[select]![0])
+        number(f.at + SELECT.high, brackets[select]![1])
+        select++
+      }
+    }
+    const reads = program.copy ? [0] : sourcesOf(job)
     for (let from = start; from < end; from += chunk) {
       const n = Math.min(chunk, end - from)
-      for (const slot of reads) {
-        const waiting = ports.read(slot, new Uint8Array(memory.buffer, at.raw[slot]!, n * bytesOf(program.sources[slot]!)), from)
-        if (waiting) await waiting
+      const addresses = await place(job, map, reads, n, from, ports)
+      if (code && call) {
+        for (const source of convert(job, map, addresses, n)) report(job, source, addresses[source]!, n, from, found)
+        call(addresses, [heap + (isNative(program.output) ? map.stored : map.wide)], n, from)
+        for (const [source, dtype] of program.sources.entries()) if (isNative(dtype) && flagged(code, map, source)) report(job, source, addresses[source]!, n, from, found)
       }
-      for (const load of ops.loads) load.rewind(at.raw[load.source]!)
-      ops.store?.rewind(at.out)
-      kernels.run(at.ops, ops.count, n, strip)
-
-      for (const load of ops.loads) {
-        if (load.largest() < NONFINITE) continue
-        const dtype = program.sources[load.source] as FloatDType // only floats are loaded
-        const finding = scan(at.scratch, n, from, NONFINITE, (s, m) => engine.load[dtype](at.scratch, at.raw[load.source]! + s * bytesOf(dtype), m))
-        if (finding) found({ source: load.source, ...finding })
-      }
-      if (ops.store) {
-        const dtype = program.output as FloatDType // only a copy has another
-        if (ops.store.largest() >= OVERFLOWING[dtype]) findOutput(job, at, ops, n, from, found)
-      }
-      if ((from + n) % BLOCK === 0 || from + n === end) {
-        for (const [i, partial] of partials.entries()) if (partial.kind === 'sum') partial.blocks.push(kernels.sum_take(at.folds[i]!))
+      if (pass.output !== null) finishOutput(job, code!, map, addresses, n, from, found)
+      for (const [i, f] of folds.entries()) {
+        const partial = partials[i]!
+        if (partial.kind === 'sum') {
+          if ((from + n) % BLOCK === 0 || from + n === end) partial.blocks.push(takeSum(f.at))
+        } else if (wordAt(f.at + SELECT.to) > f.to + (map.collected - chunk) * 4) {
+          f.isFull = true
+          word(f.at + SELECT.to, f.to)
+        }
       }
       if (pass.output !== null || program.copy) {
-        const bytes = n * bytesOf(program.output)
-        const waiting = ports.write(new Uint8Array(memory.buffer, program.copy ? at.raw[0]! : at.out, bytes), from)
+        const size = n * bytesOf(program.output)
+        const waiting = ports.write(new Uint8Array(memory.buffer, program.copy ? addresses[0]! : heap + map.stored, size), from)
         if (waiting) await waiting
       }
     }
-    for (const [i, partial] of partials.entries()) if (partial.kind === 'counts') partial.counts = countersAt(at.folds[i]!)
+    for (const [i, f] of folds.entries()) if (isSelect(f.fold)) partials[i] = bracketed(f)
     return partials
   }
 
-  /** Addresses for one job. Inputs lie before the folds, which differ from pass to pass, so that a resident chunk can stay. */
-  function layOut(job: Job) {
-    const { program } = job
-    let free = engine.heap
-    const take = (size: number): number => {
-      const at = free
-      free += Math.ceil(size / 64) * 64
-      return at
-    }
-    const ops = take(program.passes.reduce((most, p) => Math.max(most, p.strips.length + p.folds.length + 1), 0) * OP_BYTES)
-    const registers = Array.from({ length: program.registers }, () => take(strip * 4))
-    const raw = program.sources.map(dtype => take(chunk * bytesOf(dtype) + SLACK))
-    const out = take(chunk * bytesOf(program.output) + SLACK)
-    const firstFold = free
-    const folds = program.passes[job.pass]!.folds.map(fold => take(isSelect(fold) ? COUNTERS_BYTES : 64))
-    assert(free <= memory.buffer.byteLength, `a program fits the memory planned for it (${free} of ${memory.buffer.byteLength} bytes, ${bytesFor(program, tiling)} counted)`)
-    new Uint8Array(memory.buffer, firstFold, free - firstFold).fill(0)
-    return { ops, register: (index: number): number => registers[index]!, scratch: registers[0]!, raw, out, folds }
+  function bracketed({ at, to, isFull, isSingle }: { at: number; to: number; isFull: boolean; isSingle: boolean }): Partial {
+    const count = (of: number): number => new Uint32Array(memory.buffer, at + of, 4).reduce((a, b) => a + b, 0)
+    const collected = isFull || isSingle ? null : new Float32Array(memory.buffer, to, (wordAt(at + SELECT.to) - to) / 4).slice()
+    return { kind: 'bracket', belowHigh: count(SELECT.belowHigh), belowLow: count(SELECT.belowLow), collected }
   }
 
-  /** Writes the pass's ops into memory as assembly/machine.ts reads them. */
-  function encode({ program, pass: p, start, scalars, key }: Job, at: ReturnType<typeof layOut>) {
-    const pass = program.passes[p]!
-    const words = new Uint32Array(memory.buffer, at.ops, ((pass.strips.length + pass.folds.length + 1) * OP_BYTES) / 4)
-    const floats = new Float32Array(words.buffer, words.byteOffset, words.length)
-    words.fill(0)
-    let count = 0
-    /** Begins an op; gives the place of its first word. */
-    const op = (name: string, to: number): number => {
-      const code = engine.opcodes[name]
-      assert(code !== undefined, `there is a kernel ${name}`)
-      const w = (count++ * OP_BYTES) / 4
-      words[w] = code
-      words[w + 1] = to
-      return w
-    }
-    const operand = (w: number, value: Operand): void => {
-      if (isScalar(value)) floats[w] = scalars[scalarIndex(value)]!
-      else words[w] = at.register(value)
-    }
-    const moving = (w: number, pointer: number) => ({
-      rewind(address: number): void {
-        words[pointer] = address
-        words[w + 5] = 0
-      },
-      largest: (): number => words[w + 5]!,
-    })
-    const loads: { source: number; rewind(address: number): void; largest(): number }[] = []
-    for (const step of pass.strips) {
-      const to = at.register(step.to)
-      if (step.kind === 'load') {
-        const dtype = program.sources[step.source]!
-        const w = op(`load_${dtype.toLowerCase()}`, to)
-        words[w + 3] = bytesOf(dtype)
-        loads.push({ source: step.source, ...moving(w, w + 2) })
-      } else if (step.kind === 'random') {
-        const w = op('random', to)
-        const [key0, key1] = streamKey(key, step.label, start)
-        words.set([start, key0, key1], w + 2)
-      } else if (step.kernel === 'pick') {
-        const [test, yes, no] = step.operands as readonly [Operand, Operand, Operand]
-        const chosen = scalars[scalarIndex(test)] !== 0 ? yes : no
-        operand(op(isScalar(chosen) ? 'fill' : 'copy', to) + 2, chosen)
-      } else {
-        const w = op(step.kernel, to)
-        for (const [i, value] of step.operands.entries()) operand(w + 2 + i, value)
+  /** The operands of the selects, of all elements or of a sample of them. */
+  async function sample(job: Job, ports: Ports): Promise<Partials> {
+    const { program, end } = job
+    const map = mapOf(program)
+    const code = load(program, job.pass, 'taps')
+    const call = prepare(job, code, map)
+    const count = program.passes[job.pass]!.folds.filter(isSelect).length
+    const isAll = end <= BLOCK
+    const pieces = isAll ? [] : piecesOf(end)
+    const size = isAll ? end : pieces.length * PIECE
+    const values = Array.from({ length: count }, () => new Float32Array(size))
+    const reads = sourcesOf(job)
+    const perChunk = Math.max(1, Math.floor(chunk / PIECE))
+    const step = isAll ? chunk : perChunk * PIECE
+    for (let done = 0; done < size; done += step) {
+      const n = Math.min(step, size - done)
+      let addresses: readonly number[]
+      if (isAll) addresses = await place(job, map, reads, n, done, ports)
+      else {
+        addresses = map.raw.map(at => heap + at)
+        for (let p = 0; p < n; p += PIECE)
+          for (const slot of reads) await readPiece(job, slot, addresses[slot]! + p * bytesOf(program.sources[slot]!), pieces[(done + p) / PIECE]!, ports)
       }
+      convert(job, map, addresses, n)
+      const taps = map.selects.slice(0, count).map(at => heap + at)
+      call(addresses, taps, n, isAll ? done : 0)
+      for (const [i, at] of taps.entries()) values[i]!.set(new Float32Array(memory.buffer, at, n), done)
     }
-    for (const [i, fold] of pass.folds.entries()) {
-      const w = op(fold.kind, at.folds[i]!)
-      for (const [j, register] of fold.registers.entries()) words[w + 2 + j] = at.register(register)
-      if (fold.kind === 'count_low') words[w + 3] = scalars[fold.to]! // between its two steps a select keeps its prefix where its result will stand
-    }
-    if (pass.output === null) return { count, loads, store: null }
-    const w = op(`store_${program.output.toLowerCase()}`, at.out)
-    words[w + 2] = at.register(pass.output)
-    words[w + 3] = bytesOf(program.output)
-    return { count, loads, store: moving(w, w + 1) }
+    return values.map(v => ({ kind: 'values', values: v }))
   }
 
-  /** Runs the last pass's chunk again strip by strip, to see what went over the top. It has no folds that would count twice. */
-  function findOutput(job: Job, at: ReturnType<typeof layOut>, ops: ReturnType<typeof encode>, n: number, from: number, found: (f: Finding) => void): void {
+  async function readPiece(job: Job, slot: number, to: number, from: number, ports: Ports): Promise<void> {
+    const width = bytesOf(job.program.sources[slot]!)
+    if (job.resident) return void new Uint8Array(memory.buffer).copyWithin(to, held[slot]! + from * width, held[slot]! + (from + PIECE) * width)
+    const waiting = ports.read(slot, new Uint8Array(memory.buffer, to, PIECE * width), from)
+    if (waiting) await waiting
+  }
+
+  /** Counts the operands of the selects, one after the other in the same counters. */
+  async function count(job: Job, ports: Ports): Promise<Partials> {
+    const { program, start, end, step } = job
+    const map = mapOf(program)
+    const code = load(program, job.pass, 'taps')
+    const call = prepare(job, code, map)
+    const selects = program.passes[job.pass]!.folds.filter(isSelect)
+    const counters = heap + map.counters
+    const partials: Partials = []
+    for (const [i] of selects.entries()) {
+      new Uint8Array(memory.buffer, counters, COUNTERS_BYTES).fill(0)
+      for (let from = start; from < end; from += chunk) {
+        const n = Math.min(chunk, end - from)
+        const addresses = await place(job, map, sourcesOf(job), n, from, ports)
+        convert(job, map, addresses, n)
+        const taps = map.selects.slice(0, selects.length).map(at => heap + at)
+        call(addresses, taps, n, from)
+        if (step.kind === 'low') kernels.count_low(counters, step.prefixes[i]!, taps[i]!, n)
+        else kernels.count_high(counters, taps[i]!, n)
+      }
+      partials.push({ kind: 'counts', counts: countersAt(counters) })
+    }
+    return partials
+  }
+
+  /** The sources that a pass loads. */
+  function sourcesOf({ program, pass }: Job): readonly number[] {
+    return [...new Set(program.passes[pass]!.ops.flatMap(op => (op.kind === 'load' ? [op.source] : [])))]
+  }
+
+  /** The addresses of a chunk of each source, which is read unless it is there. What lies beyond the last element is zeros. */
+  async function place(job: Job, map: MemoryMap, reads: readonly number[], n: number, from: number, ports: Ports): Promise<readonly number[]> {
     const { program } = job
-    const pass = program.passes[job.pass]!
-    const dtype = program.output as FloatDType // only a copy has another
-    const again = encode({ ...job, start: from }, at) // random numbers begin at this chunk again
-    for (const load of again.loads) load.rewind(at.raw[load.source]!)
-    again.store!.rewind(at.out)
-    const finding = scan(at.scratch, n, from, OVERFLOWING[dtype], (_s, m) => {
-      kernels.run(at.ops, ops.count, m, strip)
-      new Uint8Array(memory.buffer).copyWithin(at.scratch, at.register(pass.output!), at.register(pass.output!) + m * 4)
-      return again.store!.largest()
-    })
-    encode({ ...job, start: from + n }, at) // and go on at the next
-    if (finding) found({ source: null, ...finding })
+    const addresses = program.sources.map((dtype, slot) => (job.resident ? held[slot]! + from * bytesOf(dtype) : heap + map.raw[slot]!))
+    for (const slot of reads) {
+      const width = bytesOf(program.sources[slot]!)
+      if (!job.resident) {
+        const waiting = ports.read(slot, new Uint8Array(memory.buffer, addresses[slot]!, n * width), from)
+        if (waiting) await waiting
+      }
+      if (n % GROUP !== 0) new Uint8Array(memory.buffer, addresses[slot]! + n * width, (GROUP - (n % GROUP)) * width).fill(0)
+    }
+    return addresses
   }
 
-  /** The first value whose magnitude, as bits, reaches `limit`. `step` puts elements [s, s + m) of the chunk into `scratch` and gives the largest. */
-  function scan(scratch: number, n: number, from: number, limit: number, step: (s: number, m: number) => number): { index: number; value: number } | null {
-    for (let s = 0; s < n; s += strip) {
-      const m = Math.min(strip, n - s)
-      if (step(s, m) >>> 0 < limit) continue
-      const bits = new Uint32Array(memory.buffer, scratch, m)
-      const index = bits.findIndex(b => (b & 0x7fffffff) >= limit)
-      if (index >= 0) return { index: from + s + index, value: new Float32Array(memory.buffer, scratch, m)[index]! }
+  /** Turns chunks of dtypes that the code does not read into float32; gives the sources that held something that is not finite. */
+  function convert({ program }: Job, map: MemoryMap, addresses: readonly number[], n: number): readonly number[] {
+    const damaged: number[] = []
+    for (const [slot, dtype] of program.sources.entries()) {
+      const to = map.converted[slot]
+      if (to === null || to === undefined) continue
+      const largest = engine.load[dtype as FloatDType](heap + to, addresses[slot]!, n) // only floats are converted
+      if (n % GROUP !== 0) new Uint8Array(memory.buffer, heap + to + n * 4, (GROUP - (n % GROUP)) * 4).fill(0)
+      if (largest >>> 0 >= NONFINITE) damaged.push(slot)
     }
-    return null
+    return damaged
+  }
+
+  /** Writes the parameters that stay the same for a job; gives the call for a chunk. */
+  function prepare({ program, pass, scalars, key }: Job, code: Loaded, map: MemoryMap) {
+    const { layout } = code
+    const base = heap + map.parameters
+    const endOf = code.constants.reduce((most, c) => Math.max(most, c.at + c.words.length * 4), layout.size)
+    assert(endOf <= (map.raw[0] ?? map.stored) - map.parameters, `the parameters of a pass fit their place (${endOf} bytes)`)
+    new Uint8Array(memory.buffer, base, layout.size).fill(0)
+    new Float32Array(memory.buffer, base + layout.scalars, scalars.length).set(scalars)
+    for (const { at, words } of code.constants) new Uint32Array(memory.buffer, base + at, words.length).set(words)
+    const labels = program.passes[pass]!.ops.flatMap(op => (op.kind === 'random' ? [op.label] : []))
+    const words = new Uint32Array(memory.buffer)
+    const set = (addresses: readonly number[], outputs: readonly number[], from: number, shift: number): void => {
+      for (const [slot, dtype] of program.sources.entries()) {
+        const to = map.converted[slot]
+        const isConverted = to !== null && to !== undefined
+        words[(base + layout.sources) / 4 + slot] = (isConverted ? heap + to : addresses[slot]!) + shift * (isConverted ? 4 : bytesOf(dtype))
+      }
+      for (const [i, at] of outputs.entries()) words[(base + layout.outputs) / 4 + i] = at
+      for (const [i, label] of labels.entries()) words.set([((from + shift) % 2 ** 32) / 2, ...streamKey(key, label, from)], (base + layout.streams) / 4 + 3 * i)
+    }
+    return (addresses: readonly number[], outputs: readonly number[], n: number, from: number): void => {
+      const whole = code.tail ? n - (n % GROUP) : n
+      if (whole > 0) {
+        set(addresses, outputs, from, 0)
+        code.run(base, whole)
+      }
+      if (whole === n) return
+      const flags = words.slice((base + layout.flags) / 4, (base + layout.flags) / 4 + program.sources.length)
+      set(addresses, outputs, from, whole)
+      new Int32Array(memory.buffer, base + code.masks!, GROUP).set(masksFor(code.order, n - whole))
+      code.tail!(base, n - whole)
+      if (whole > 0) for (const [i, flag] of flags.entries()) words[(base + layout.flags) / 4 + i]! |= flag
+    }
+  }
+
+  function flagged({ layout }: Loaded, map: MemoryMap, index: number): boolean {
+    return wordAt(heap + map.parameters + layout.flags + 4 * index) !== 0
+  }
+
+  /** Brings the output into its dtype where the code has not; looks closer where something is not finite. */
+  function finishOutput(job: Job, code: Loaded, map: MemoryMap, addresses: readonly number[], n: number, from: number, found: (finding: Finding) => void): void {
+    const { program } = job
+    const dtype = program.output as FloatDType // only a copy has another
+    const isFlagged = flagged(code, map, program.sources.length)
+    if (isNative(dtype) && !isFlagged) return
+    if (isNative(dtype)) prepare(job, load(program, job.pass, 'wide'), map)(addresses, [heap + map.wide], n, from)
+    engine.store[dtype](heap + map.stored, heap + map.wide, n)
+    if (isNative(dtype)) prepare(job, code, map) // the two share their place
+    if (!isFlagged) return
+    const bits = new Uint32Array(memory.buffer, heap + map.wide, n)
+    const index = bits.findIndex(b => (b & 0x7fffffff) >= OVERFLOWING[dtype])
+    if (index >= 0) found({ source: null, index: from + index, value: new Float32Array(memory.buffer, heap + map.wide, n)[index]! })
+  }
+
+  /** The first value of a source's chunk that is not finite. */
+  function report({ program }: Job, source: number, address: number, n: number, from: number, found: (finding: Finding) => void): void {
+    const dtype = program.sources[source] as FloatDType // only floats are looked at
+    const width = bytesOf(dtype)
+    const room = new Uint32Array(memory.buffer, heap + mapOf(program).wide, GROUP)
+    for (let s = 0; s < n; s += GROUP) {
+      const m = Math.min(GROUP, n - s)
+      if (engine.load[dtype](room.byteOffset, address + s * width, m) >>> 0 < NONFINITE) continue
+      const index = room.findIndex((b, i) => i < m && (b & 0x7fffffff) >= NONFINITE)
+      return found({ source, index: from + s + index, value: new Float32Array(memory.buffer, room.byteOffset, GROUP)[index]! })
+    }
+  }
+
+  /** A block's sum from its four lanes, which are cleared for the next block. */
+  function takeSum(at: number): number {
+    const lanes = new Float64Array(memory.buffer, at, 4)
+    const total = lanes[0]! + lanes[2]! + (lanes[1]! + lanes[3]!)
+    lanes.fill(0)
+    return total
   }
 
   /** The two sets of counters, added up. */
@@ -209,5 +342,15 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     const odd = new Uint32Array(memory.buffer, address + COUNTERS_BYTES / 2, half)
     for (let bin = 0; bin < half; bin++) total[bin] = total[bin]! + odd[bin]!
     return total
+  }
+
+  function word(at: number, value: number): void {
+    new Uint32Array(memory.buffer, at, 1)[0] = value
+  }
+  function wordAt(at: number): number {
+    return new Uint32Array(memory.buffer, at, 1)[0]!
+  }
+  function number(at: number, value: number): void {
+    new Float32Array(memory.buffer, at, 1)[0] = value
   }
 }

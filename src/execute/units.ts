@@ -3,18 +3,19 @@ import { type FileWriter, openWriter } from '../bytes/folder.ts'
 import type { SinkLocator } from '../bytes/sink.ts'
 import type { Reader } from '../bytes/source.ts'
 import { bytesOf } from '../dtype.ts'
-import type { MemoryPlan } from '../plan/budget.ts'
+import { type MemoryPlan, residentBytes } from '../plan/budget.ts'
 import type { InputFile, Task } from '../plan/plan.ts'
-import type { Program } from '../plan/program.ts'
-import { combine, computeScalars, type Partials } from './folds.ts'
+import { type Program, rereads } from '../plan/program.ts'
+import { type Partials, runPass, type Step } from './folds.ts'
 import { createRunner, type Finding, type Ports } from './runner.ts'
+import { createSelector } from './select.ts'
 
 /** What a worker is told once. */
 export interface Setup {
   readonly inputs: readonly Pick<InputFile, 'locator' | 'name' | 'model'>[]
   readonly outputs: readonly SinkLocator[]
   readonly programs: readonly Program[]
-  readonly memory: Pick<MemoryPlan, 'perThread' | 'tiling'>
+  readonly memory: Pick<MemoryPlan, 'perThread' | 'resident' | 'tiling'>
   /** The compiled kernels, so that threads share them. */
   readonly kernels?: WebAssembly.Module
 }
@@ -22,7 +23,16 @@ export interface Setup {
 /** A piece of work: whole tensors, or one pass over a range of a large one. */
 export type Unit =
   | { readonly kind: 'whole'; readonly tasks: readonly { readonly id: number; readonly task: Task }[] }
-  | { readonly kind: 'range'; readonly id: number; readonly task: Task; readonly pass: number; readonly start: number; readonly end: number; readonly scalars: Float64Array }
+  | {
+      readonly kind: 'range'
+      readonly id: number
+      readonly task: Task
+      readonly pass: number
+      readonly step: Step
+      readonly start: number
+      readonly end: number
+      readonly scalars: Float64Array
+    }
 
 /** A finding in the user's terms. */
 export interface Nonfinite {
@@ -50,6 +60,7 @@ export interface UnitRunner {
 /** Does units in this thread, with open files and one WebAssembly memory of its own. */
 export function createUnitRunner({ inputs, outputs, programs, memory, kernels }: Setup): UnitRunner {
   const runner = createRunner(memory.perThread, memory.tiling, kernels)
+  const helpers = { kernels: runner.engine.kernels, selector: createSelector(kernels) }
   const readers = new Map<number, Reader>()
   const writers = new Map<number, FileWriter>()
   return { run, close }
@@ -58,8 +69,8 @@ export function createUnitRunner({ inputs, outputs, programs, memory, kernels }:
     const count = { read: 0, written: 0 }
     const nonfinite = new Map<string, Nonfinite>()
     if (unit.kind === 'range') {
-      const { task, pass, start, end, scalars } = unit
-      const job = { program: programs[task.program]!, pass, start, end, scalars, key: task.key, resident: false }
+      const { task, pass, step, start, end, scalars } = unit
+      const job = { program: programs[task.program]!, pass, step, start, end, scalars, key: task.key, resident: false }
       const partials = await runner.run(job, portsOf(task, count), f => note(nonfinite, task, f))
       return { finished: [], partials, ...count, nonfinite: [...nonfinite.values()] }
     }
@@ -72,13 +83,14 @@ export function createUnitRunner({ inputs, outputs, programs, memory, kernels }:
     const program = programs[task.program]!
     const scalars = new Float64Array(program.scalars)
     scalars.set(task.constants)
-    const ranks = new Map<number, number>()
     const ports = portsOf(task, count)
-    const resident = task.size <= memory.tiling.chunk // larger ones are read again: the operating system's cache serves that as fast as a copy of ours would
-    for (const [pass, { folds }] of program.passes.entries()) {
-      computeScalars(program.passes[pass]!, scalars, runner.engine.kernels)
-      const partials = await runner.run({ program, pass, start: 0, end: task.size, scalars, key: task.key, resident }, ports, f => note(nonfinite, task, f))
-      combine(folds, [partials], scalars, ranks)
+    const resident = rereads(program) && residentBytes(program, task.size) <= memory.resident
+    if (resident) await runner.hold(program, task.size, ports)
+    for (const [pass, spec] of program.passes.entries()) {
+      const take = async (step: Step): Promise<readonly Partials[]> => [
+        await runner.run({ program, pass, step, start: 0, end: task.size, scalars, key: task.key, resident }, ports, f => note(nonfinite, task, f)),
+      ]
+      await runPass(spec, task.size, scalars, helpers, take)
     }
   }
 
@@ -112,8 +124,6 @@ export function createUnitRunner({ inputs, outputs, programs, memory, kernels }:
     for (const reader of readers.values()) reader.close()
     for (const writer of writers.values()) writer.close()
     readers.clear() // closing twice would close what somebody else has opened since
-    writers.clear()
-    readers.clear() // closed twice when `finish` fails after the work is done
     writers.clear()
   }
 }

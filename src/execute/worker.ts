@@ -1,5 +1,6 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { MergeError } from '../errors.ts'
+import type { Partial } from './folds.ts'
 import { createUnitRunner, type Setup, type Unit, type UnitResult } from './units.ts'
 
 /** What a worker answers: the result of a unit, or the error that ended it, as plain data. */
@@ -14,10 +15,7 @@ port.on('message', async (unit: Unit) => {
   try {
     runner ??= createUnitRunner(workerData as Setup)
     const result = await runner.run(unit)
-    port.postMessage(
-      { result } satisfies Answer,
-      result.partials.flatMap(p => (p.kind === 'counts' ? [p.counts.buffer as ArrayBuffer] : [])),
-    )
+    port.postMessage({ result } satisfies Answer, result.partials.flatMap(buffersOf))
   } catch (cause) {
     const error =
       cause instanceof MergeError
@@ -26,3 +24,9 @@ port.on('message', async (unit: Unit) => {
     port.postMessage({ error } satisfies Answer)
   }
 })
+
+/** What a partial result holds that can be handed over instead of copied. */
+function buffersOf(partial: Partial): ArrayBuffer[] {
+  const values = partial.kind === 'counts' ? partial.counts : partial.kind === 'values' ? partial.values : partial.kind === 'bracket' ? partial.collected : null
+  return values ? [values.buffer as ArrayBuffer] : []
+}

@@ -2,66 +2,18 @@ import type { FloatDType } from '../dtype.ts'
 import { WASM } from './_wasm.ts'
 
 type Pointer = number
-type VV = (d: Pointer, a: Pointer, b: Pointer, n: number) => void
-type VS = (d: Pointer, a: Pointer, s: number, n: number) => void
-type SV = (d: Pointer, s: number, b: Pointer, n: number) => void
-type V = (d: Pointer, a: Pointer, n: number) => void
 type Convert = (d: Pointer, a: Pointer, n: number) => number
 
-/**
- * The WebAssembly kernels over one linear memory. Strips are float32, 16-byte aligned, with room for a multiple of 16 elements.
- * A suffix names the operands: v a strip, s a scalar.
- */
+/** The kernels written in AssemblyScript, over one linear memory. Buffers have room up to a multiple of 16 elements. */
 export interface Kernels {
-  readonly add_vv: VV
-  readonly add_vs: VS
-  readonly sub_vv: VV
-  readonly sub_vs: VS
-  readonly sub_sv: SV
-  readonly mul_vv: VV
-  readonly mul_vs: VS
-  readonly div_vv: VV
-  readonly div_vs: VS
-  readonly div_sv: SV
-  readonly max_vv: VV
-  readonly max_vs: VS
-  readonly min_vv: VV
-  readonly min_vs: VS
-  readonly ge_vv: VV
-  readonly ge_vs: VS
-  readonly ge_sv: SV
-  readonly gt_vv: VV
-  readonly gt_vs: VS
-  readonly gt_sv: SV
-  readonly eq_vv: VV
-  readonly eq_vs: VS
-  readonly where_vv: (d: Pointer, c: Pointer, a: Pointer, b: Pointer, n: number) => void
-  readonly where_vs: (d: Pointer, c: Pointer, a: Pointer, s: number, n: number) => void
-  readonly where_sv: (d: Pointer, c: Pointer, s: number, b: Pointer, n: number) => void
-  readonly where_ss: (d: Pointer, c: Pointer, s: number, r: number, n: number) => void
-  readonly addmul_vvs: (d: Pointer, a: Pointer, b: Pointer, s: number, n: number) => void
-  readonly absdiff_vv: VV
-  readonly keeplarge_vs: VS
-  readonly keepbelow_svv: (d: Pointer, s: number, a: Pointer, b: Pointer, n: number) => void
-  readonly signeq_vv: VV
-  readonly abs_v: V
-  readonly sign_v: V
-  readonly sqrt_v: V
-  readonly sin_v: V
-  readonly acos_v: V
-  /** Scalar functions in f64, the same bits on every machine (musl's, compiled in). */
+  /** Functions of one number in f64, the same bits on every machine (musl's, compiled in). */
   readonly sin: (x: number) => number
   readonly acos: (x: number) => number
-  readonly sum_add: (state: Pointer, a: Pointer, n: number) => void
-  readonly sum_take: (state: Pointer) => number
   readonly count_high: (counters: Pointer, a: Pointer, n: number) => void
   readonly count_low: (counters: Pointer, prefix: number, a: Pointer, n: number) => void
-  readonly sum_abs: (state: Pointer, a: Pointer, n: number) => void
-  readonly sum_dot: (state: Pointer, a: Pointer, b: Pointer, n: number) => void
-  readonly random: (d: Pointer, n: number, first: number, key0: number, key1: number) => void
+  readonly count_keys: (counters: Pointer, a: Pointer, n: number, least: number, shift: number) => void
+  readonly gather_keys: (d: Pointer, a: Pointer, n: number, least: number, shift: number, lowest: number, highest: number) => number
   readonly check_f32: (a: Pointer, n: number) => number
-  /** The interpreter: `count` ops at `program` over `n` elements, `strip` at a time. See assembly/machine.ts for the words of an op. */
-  readonly run: (program: Pointer, count: number, n: number, strip: number) => void
   readonly prepare: () => void
   readonly heap: () => Pointer
 }
@@ -73,28 +25,13 @@ export interface Engine {
   readonly heap: Pointer
   readonly load: Readonly<Record<FloatDType, Convert>>
   readonly store: Readonly<Record<FloatDType, Convert>>
-  /** The interpreter's opcodes by kernel name; `load_bf16` and the like included. */
-  readonly opcodes: Readonly<Record<string, number>>
 }
 
 /** Bits of |x| in f32 from which on a value is infinite or NaN: what `load` gives back is compared with it. */
 export const NONFINITE = 0x7f800000
 
-/** Bits of |x| in f32 from which on a value, rounded to the format, is infinite or NaN: what `store` gives back is compared with it. */
-export const OVERFLOWING: Readonly<Record<FloatDType, number>> = {
-  F64: NONFINITE,
-  F32: NONFINITE,
-  BF16: 0x7f7f8000, // half a unit beyond the largest value: a tie, which goes to the even neighbour, infinity
-  F16: 0x477ff000, // 65520, likewise
-  F8_E4M3: 0x43e80001, // just above 464: the tie goes to 448
-  F8_E5M2: 0x47700000, // 61440: the tie goes to infinity
-}
-
 /** Bytes of the counters of a radix select: two sets of 65,536. */
 export const COUNTERS_BYTES = 2 * 65_536 * 4
-
-/** Bytes of an op of the interpreter. */
-export const OP_BYTES = 32
 
 const PAGE = 65_536 // bytes of a WebAssembly page
 let compiled: WebAssembly.Module | null = null // compiled once a thread: 16 KB, and every engine of the thread shares it
@@ -109,7 +46,7 @@ export function compileKernels(): WebAssembly.Module {
 export function createEngine(bytes: number, module: WebAssembly.Module = compileKernels()): Engine {
   const memory = new WebAssembly.Memory({ initial: Math.ceil((bytes + 2 * PAGE) / PAGE) })
   // The exports of ./assembly, whose signatures are the ones above: test/kernels.test.ts calls each of them.
-  const exports = new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Kernels & Record<string, Convert> & Record<string, WebAssembly.Global>
+  const exports = new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Kernels & Record<string, Convert>
   exports.prepare()
   const convert = (way: 'load' | 'store'): Record<FloatDType, Convert> => ({
     F64: exports[`${way}_f64`]!,
@@ -119,12 +56,7 @@ export function createEngine(bytes: number, module: WebAssembly.Module = compile
     F8_E4M3: exports[`${way}_f8_e4m3`]!,
     F8_E5M2: exports[`${way}_f8_e5m2`]!,
   })
-  const opcodes = Object.fromEntries(
-    Object.entries(exports as Readonly<Record<string, unknown>>).flatMap(([name, value]) =>
-      value instanceof WebAssembly.Global ? [[name.replace('op_', ''), Number(value.value)]] : [],
-    ),
-  )
-  return { kernels: exports, opcodes, memory, heap: Math.ceil(exports.heap() / 64) * 64, load: convert('load'), store: convert('store') }
+  return { kernels: exports, memory, heap: Math.ceil(exports.heap() / 64) * 64, load: convert('load'), store: convert('store') }
 }
 
 function decodeBase64(text: string): Uint8Array<ArrayBuffer> {

@@ -22,8 +22,8 @@ export function combine(vectors: readonly Weighted[], { consensus, normalize }: 
     const total = vectors.reduce((t, v) => t + v.weight, 0)
     return normalize && Math.abs(total) >= NEARLY_ZERO ? sum(weighted).div(total) : sum(weighted)
   }
-  const elected = where(sum(weighted).ge(0), 1, -1)
-  const agrees = weighted.map(d => d.sign().eq(elected)) // a zero has sign 0 and never votes
+  const isPositive = sum(weighted).ge(0)
+  const agrees = weighted.map(d => where(isPositive, d.gt(0), d.lt(0))) // a zero never votes
   const mixed = sum(weighted.map((d, i) => where(agrees[i]!, d, 0)))
   if (!normalize) return mixed
   const voted = sum(agrees.map((a, i) => a.mul(vectors[i]!.weight)))

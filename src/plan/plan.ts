@@ -4,14 +4,14 @@ import type { Checkpoint } from '../checkpoint/checkpoint.ts'
 import { bytesOf, type DType, type FloatDType, isFloat, sizeOf } from '../dtype.ts'
 import { assert, MergeError } from '../errors.ts'
 import type { Recipe } from '../recipe/recipe.ts'
-import { DEFAULT_MEMORY, type MemoryPlan, planMemory } from './budget.ts'
+import { DEFAULT_MEMORY, type MemoryPlan, planMemory, residentBytes } from './budget.ts'
 import { type Companion, chooseDonor, companionsOf } from './companions.ts'
 import { checkCompatible } from './compatible.ts'
 import { indexOf, layOut, type OutputFile } from './layout.ts'
 import { createLowering, type Lowered } from './lower.ts'
 import { notesOf } from './notes.ts'
 import { type Compiled, compile, compileCopy } from './passes.ts'
-import type { Program } from './program.ts'
+import { type Program, rereads } from './program.ts'
 import { provenance } from './provenance.ts'
 import { randomKey } from './random.ts'
 import type { Tiling } from './tiling.ts'
@@ -111,6 +111,7 @@ export function plan(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint
     threads: Math.min(MAX_THREADS, options.threads ?? (globalThis.navigator?.hardwareConcurrency as number | undefined) ?? DEFAULT_THREADS),
     tiling: options.tiling,
     programs,
+    rereading: tasks.flatMap(t => (rereads(programs[t.program]!) ? [residentBytes(programs[t.program]!, t.size)] : [])),
   })
   const companions = companionsOf(recipe, checkpoints, donor, lowered, indexOf(outputs))
   const written = outputs.reduce((sum, file) => sum + file.size, 0)
@@ -189,5 +190,5 @@ function inputFiles(checkpoints: ReadonlyMap<string, Checkpoint>): { files: Inpu
 /** Bytes read for a task if every pass reads what it loads anew. */
 function bytesRead(task: Task, program: Program): number {
   if (program.copy) return task.size * bytesOf(program.output)
-  return program.passes.reduce((sum, pass) => sum + pass.strips.reduce((s, op) => s + (op.kind === 'load' ? task.size * bytesOf(program.sources[op.source]!) : 0), 0), 0)
+  return program.passes.reduce((sum, pass) => sum + pass.ops.reduce((s, op) => s + (op.kind === 'load' ? task.size * bytesOf(program.sources[op.source]!) : 0), 0), 0)
 }

@@ -1,37 +1,36 @@
+import type { MapOp } from '../algebra/ops.ts'
 import type { DType } from '../dtype.ts'
 
-/** A number from 0 names a register (a strip of float32); −1 − j names scalar j. */
+/** A number from 0 names an earlier result of the pass, one for each element; −1 − j names scalar j. */
 export type Operand = number
 export const isScalar = (operand: Operand): boolean => operand < 0
 export const scalarIndex = (operand: Operand): number => -1 - operand
 export const asScalar = (index: number): Operand => -1 - index
 
-/** One kernel call per strip. The kernel `pick` is no kernel: its first operand, a scalar, chooses one of the others for the whole strip. */
-export type StripOp =
-  | { readonly kind: 'load'; readonly to: number; readonly source: number }
-  | { readonly kind: 'random'; readonly to: number; readonly label: number }
-  | { readonly kind: 'map'; readonly kernel: string; readonly to: number; readonly operands: readonly Operand[] }
+/** What is computed for every element; result number i is that of op i. `keep` is `where` with 0 for its last operand, `drop` with 0 for its second. */
+export type ElementOp =
+  | { readonly kind: 'load'; readonly source: number }
+  | { readonly kind: 'random'; readonly label: number }
+  | { readonly kind: 'map'; readonly op: MapOp | 'keep' | 'drop'; readonly operands: readonly Operand[] }
 
 /** Arithmetic on scalars, in float64, between passes. */
 export interface ScalarOp {
-  readonly op: 'add' | 'sub' | 'mul' | 'div' | 'max' | 'min' | 'ge' | 'gt' | 'eq' | 'where' | 'abs' | 'sign' | 'sqrt' | 'sin' | 'acos'
+  readonly op: MapOp
   readonly to: number
   readonly inputs: readonly number[]
 }
 
-/** What a pass gathers: a sum (of a register, of its magnitudes, of the product of two), or one of the two steps of a radix select. */
-export type Fold =
-  | { readonly kind: 'sum_add' | 'sum_abs' | 'sum_dot'; readonly registers: readonly number[]; readonly to: number }
-  | { readonly kind: 'count_high' | 'count_low'; readonly registers: readonly number[]; readonly rank: number; readonly to: number }
-export type Select = Extract<Fold, { readonly rank: number }>
-export const isSelect = (fold: Fold): fold is Select => 'rank' in fold
+/** What a pass gathers of result `of` into scalar `to`: the sum, or the element of descending rank `rank` (a scalar, from 1). */
+export type Fold = { readonly kind: 'sum'; readonly of: number; readonly to: number } | { readonly kind: 'select'; readonly of: number; readonly rank: number; readonly to: number }
+export type Select = Extract<Fold, { readonly kind: 'select' }>
+export const isSelect = (fold: Fold): fold is Select => fold.kind === 'select'
 
 export interface Pass {
   /** Before the pass, with what earlier passes gathered. */
   readonly scalars: readonly ScalarOp[]
-  readonly strips: readonly StripOp[]
+  readonly ops: readonly ElementOp[]
   readonly folds: readonly Fold[]
-  /** The register that is the output; null but in the last pass. */
+  /** The result that is the output; null but in the last pass. */
   readonly output: number | null
 }
 
@@ -47,6 +46,8 @@ export interface Program {
   /** Scalars [0, constants) come from the task. */
   readonly constants: number
   readonly scalars: number
-  readonly registers: number
   readonly passes: readonly Pass[]
 }
+
+/** Whether the program looks at its inputs more than once. */
+export const rereads = ({ passes }: Program): boolean => passes.length > 1

@@ -3,8 +3,6 @@ export const BLOCK = 65_536
 
 /** How the engine cuts a tensor; it changes the speed, never the bytes. */
 export interface Tiling {
-  /** Elements of a register: few enough that the registers of a formula stay in the L2 cache. A power of two, 16 to `chunk`. */
-  readonly strip: number
-  /** Elements read from each source at a time. A multiple of `strip`. */
+  /** Elements read from each source at a time: few enough to stay in the L2 cache. A power of two, 16 to a block. */
   readonly chunk: number
 }

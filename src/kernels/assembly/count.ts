@@ -1,58 +1,8 @@
-// Folds: a strip adds to a state in memory. Sums keep eight f64 lanes, element i going to lane i mod 8 of its block, so that the way a block
-// is cut into strips (at multiples of 8) does not change a bit. Counts are integers, whose order is free.
+// Counts for a radix select, when a bracket has failed: by the upper 16 bits of each element, then by the lower ones. The order of counting is free.
 
 // AssemblyScript: compiled by `npm run generate`, not by tsc.
 
-import { binMask, magnitudeMask, signBit } from './_constants'
-
-// What of each element is added: the element, its magnitude, or its product with another's. The product is rounded to f32 first, as mul would.
-const PLAIN = 0, ABS = 1, DOT = 2
-
-@inline function term(what: i32, a: usize, b: usize, mask: v128): v128 {
-  if (what == ABS) return v128.and(v128.load(a), mask)
-  if (what == DOT) return f32x4.mul(v128.load(a), v128.load(b))
-  return v128.load(a)
-}
-
-/** Adds a strip to eight f64 lanes at `state`. */
-@inline function accumulate(what: i32, state: usize, a: usize, b: usize, n: i32): void {
-  const mask = magnitudeMask()
-  let s0 = v128.load(state)
-  let s1 = v128.load(state, 16)
-  let s2 = v128.load(state, 32)
-  let s3 = v128.load(state, 48)
-  const end = a + (<usize>(n & ~7) << 2)
-  for (; a < end; a += 32, b += 32) {
-    const x = term(what, a, b, mask)
-    const y = term(what, a + 16, b + 16, mask)
-    s0 = f64x2.add(s0, f64x2.promote_low_f32x4(x))
-    s1 = f64x2.add(s1, f64x2.promote_low_f32x4(v128.shuffle<i32>(x, x, 2, 3, 2, 3)))
-    s2 = f64x2.add(s2, f64x2.promote_low_f32x4(y))
-    s3 = f64x2.add(s3, f64x2.promote_low_f32x4(v128.shuffle<i32>(y, y, 2, 3, 2, 3)))
-  }
-  v128.store(state, s0)
-  v128.store(state, s1, 16)
-  v128.store(state, s2, 32)
-  v128.store(state, s3, 48)
-  for (let i = 0, left = n & 7; i < left; i++) {
-    const lane = state + (<usize>i << 3)
-    const x = load<f32>(a + (<usize>i << 2))
-    const t = what == ABS ? abs<f32>(x) : what == DOT ? x * load<f32>(b + (<usize>i << 2)) : x
-    store<f64>(lane, load<f64>(lane) + <f64>t)
-  }
-}
-export function sum_add(state: usize, a: usize, n: i32): void { accumulate(PLAIN, state, a, 0, n) }
-export function sum_abs(state: usize, a: usize, n: i32): void { accumulate(ABS, state, a, 0, n) }
-export function sum_dot(state: usize, a: usize, b: usize, n: i32): void { accumulate(DOT, state, a, b, n) }
-
-/** The block's sum from its lanes, which it clears for the next block. */
-export function sum_take(state: usize): f64 {
-  const low = f64x2.add(v128.load(state), v128.load(state, 16))
-  const high = f64x2.add(v128.load(state, 32), v128.load(state, 48))
-  const both = f64x2.add(low, high)
-  memory.fill(state, 0, 64)
-  return f64x2.extract_lane(both, 0) + f64x2.extract_lane(both, 1)
-}
+import { binMask, signBit } from './_constants'
 
 // Floats in the order of their values, as unsigned integers: negative ones have all bits flipped, the others the sign bit.
 @inline function ordered(bits: u32): u32 { return bits ^ (<u32>(<i32>bits >> 31) | 0x80000000) }
@@ -121,4 +71,34 @@ export function count_low(counters: usize, prefix: u32, a: usize, n: i32): void 
 
 @inline function countOne(counters: usize, upper: u32, flip: u32, bits: u32): void {
   if (bits >>> 16 == upper) count(counters + (<usize>((bits & 0xffff) ^ flip) << 2))
+}
+
+// For the search of the k-th largest among few numbers: by keys, which are the bits of a float in the order of values as a signed integer.
+
+@inline function keyOf(bits: i32): i32 {
+  if ((bits & 0x7fffffff) > 0x7f800000) return 0x7fc00000 // every NaN is the same, and above all
+  return bits ^ ((bits >> 31) & 0x7fffffff)
+}
+
+/** Counts keys by (key − least) >> shift, which must lie in [0, 4096). Two sets of counters, for even and odd elements. */
+export function count_keys(counters: usize, a: usize, n: i32, least: i32, shift: i32): void {
+  const odd = counters + (4096 << 2)
+  const end = a + (<usize>(n & ~1) << 2)
+  for (; a < end; a += 8) {
+    count(counters + (<usize>(<u32>(keyOf(load<i32>(a)) - least) >>> shift) << 2))
+    count(odd + (<usize>(<u32>(keyOf(load<i32>(a, 4)) - least) >>> shift) << 2))
+  }
+  if (n & 1) count(counters + (<usize>(<u32>(keyOf(load<i32>(a)) - least) >>> shift) << 2))
+}
+
+/** Moves what was counted in [lowest, highest] to `d`, which may be `a`; gives how many there are. */
+export function gather_keys(d: usize, a: usize, n: i32, least: i32, shift: i32, lowest: u32, highest: u32): i32 {
+  const from = d
+  const width = highest - lowest
+  for (const end = a + (<usize>n << 2); a < end; a += 4) {
+    const bits = load<i32>(a)
+    store<i32>(d, bits)
+    d += <usize>((<u32>(keyOf(bits) - least) >>> shift) - lowest <= width) << 2 // no branch: nobody could predict it
+  }
+  return <i32>((d - from) >>> 2)
 }
