@@ -1,11 +1,12 @@
-import type { Tensor } from '../src/algebra/tensor.ts'
+import { rowsOf, type Tensor } from '../src/algebra/tensor.ts'
 import { bytesOf, type FloatDType, sizeOf } from '../src/dtype.ts'
 import { type Partials, runPass, type Step } from '../src/execute/folds.ts'
 import { createRunner } from '../src/execute/runner.ts'
 import { createSelector } from '../src/execute/select.ts'
 import { mapMemory } from '../src/plan/budget.ts'
 import { compile } from '../src/plan/passes.ts'
-import { BLOCK, type Tiling } from '../src/plan/tiling.ts'
+import { isByRows } from '../src/plan/program.ts'
+import { BLOCK, blockOf, type Tiling } from '../src/plan/tiling.ts'
 import { decode, encode } from './floats.ts'
 
 export interface Cut {
@@ -28,12 +29,14 @@ export async function run(
     dtype,
   )
   const size = sizeOf(root.shape)
+  const columns = isByRows(program) ? rowsOf(root.shape).columns : 0
   const inputs = sources.map(s => encode(dtype, s))
   const width = bytesOf(dtype)
   const output = new Uint8Array(size * width)
-  const runner = createRunner(mapMemory(program, tiling).size, tiling)
+  const runner = createRunner(mapMemory(program, tiling, columns).size, tiling)
   const scalars = new Float64Array(program.scalars)
   scalars.set(constants)
+  const known = { size, columns, scalars, columnValues: Array.from({ length: program.columns }, () => new Float64Array(columns)) }
   const ports = {
     read: (slot: number, target: Uint8Array, at: number) => target.set(inputs[slot]!.subarray(at * width, at * width + target.length)),
     write: (bytes: Uint8Array, at: number) => output.set(bytes, at * width),
@@ -41,13 +44,13 @@ export async function run(
   for (const [pass, spec] of program.passes.entries()) {
     const take = async (step: Step): Promise<readonly Partials[]> => {
       const gathered: Partials[] = []
-      const length = step.kind === 'sample' ? size : range
+      const length = step.kind === 'sample' ? size : Math.ceil(range / blockOf(columns)) * blockOf(columns)
       for (let start = 0; start < size; start += length) {
-        gathered.push(await runner.run({ program, pass, step, start, end: Math.min(size, start + length), scalars, key, resident: false }, ports, () => {}))
+        gathered.push(await runner.run({ program, pass, step, start, end: Math.min(size, start + length), known, key, resident: false }, ports, () => {}))
       }
       return gathered
     }
-    await runPass(spec, size, scalars, { kernels: runner.engine.kernels, selector: createSelector() }, take)
+    await runPass(spec, known, { kernels: runner.engine.kernels, selector: createSelector() }, take)
   }
   return Float32Array.from(decode(dtype, output))
 }

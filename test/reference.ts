@@ -1,4 +1,4 @@
-import type { Tensor } from '../src/algebra/tensor.ts'
+import { rowsOf, type Tensor } from '../src/algebra/tensor.ts'
 import { sizeOf } from '../src/dtype.ts'
 
 /**
@@ -22,12 +22,35 @@ export function evaluate(root: Tensor, sources: readonly Float32Array[], uniform
     const inputs = t.inputs.map(value)
     if (t.op === 'sum') return Float64Array.of(inputs[0]!.reduce((a, b) => a + b, 0))
     if (t.op === 'largest') return Float64Array.of(inputs[0]!.toSorted((a, b) => b - a)[inputs[1]![0]! - 1]!)
-    if (t.shape.length === 0) return Float64Array.of(MAPS[t.op]!(...inputs.map(x => x[0]!)))
-    const size = sizeOf(t.shape)
-    const operands = inputs.map((x, i) => (t.inputs[i]!.shape.length === 0 ? new Float64Array(size).fill(Math.fround(x[0]!)) : x))
-    return Float64Array.from({ length: size }, (_, i) => Math.fround(MAPS[t.op]!(...operands.map(x => x[i]!))))
+    if (t.op === 'row_sum' || t.op === 'row_max' || t.op === 'row_rank' || t.op === 'column_sum') return LINES[t.op]!(inputs[0]!, rowsOf(t.shape))
+    if (t.space === 'number') return Float64Array.of(MAPS[t.op]!(...inputs.map(x => x[0]!)))
+    const { rows, columns } = rowsOf(t.shape)
+    if (t.space === 'rows' || t.space === 'columns') {
+      const operand = (x: Float64Array, i: number, space: string): number => x[space === 'number' ? 0 : i]!
+      return Float64Array.from({ length: t.space === 'rows' ? rows : columns }, (_, i) => MAPS[t.op]!(...inputs.map((x, j) => operand(x, i, t.inputs[j]!.space))))
+    }
+    // What stands for many elements becomes float32 when it meets one.
+    const place = { number: () => 0, rows: (i: number) => Math.floor(i / columns), columns: (i: number) => i % columns, elements: (i: number) => i }
+    const operand = (j: number, i: number): number => Math.fround(inputs[j]![place[t.inputs[j]!.space](i)]!)
+    return Float64Array.from({ length: sizeOf(t.shape) }, (_, i) => Math.fround(MAPS[t.op]!(...inputs.map((_, j) => operand(j, i)))))
   }
   return Float32Array.from(value(root))
+}
+
+/** Numbers of rows and columns. */
+const LINES: Readonly<Record<string, (x: Float64Array, shape: { readonly rows: number; readonly columns: number }) => Float64Array>> = {
+  row_sum: (x, { rows, columns }) => Float64Array.from({ length: rows }, (_, r) => x.subarray(r * columns, (r + 1) * columns).reduce((a, b) => a + b, 0)),
+  row_max: (x, { rows, columns }) => Float64Array.from({ length: rows }, (_, r) => x.subarray(r * columns, (r + 1) * columns).reduce((a, b) => Math.max(a, b))),
+  row_rank: (x, { rows, columns }) => {
+    const ranks = new Float64Array(x.length)
+    for (let r = 0; r < rows; r++) {
+      const row = x.subarray(r * columns, (r + 1) * columns)
+      const order = [...row.keys()].sort((i, j) => row[i]! - row[j]! || Number(Object.is(row[j], -0)) - Number(Object.is(row[i], -0)) || i - j)
+      for (const [rank, i] of order.entries()) ranks[r * columns + i] = rank
+    }
+    return ranks
+  },
+  column_sum: (x, { columns }) => Float64Array.from({ length: columns }, (_, c) => x.reduce((sum, v, i) => (i % columns === c ? sum + v : sum), 0)),
 }
 
 const MAPS: Readonly<Record<string, (...x: number[]) => number>> = {
@@ -46,4 +69,6 @@ const MAPS: Readonly<Record<string, (...x: number[]) => number>> = {
   sqrt: Math.sqrt,
   sin: Math.sin,
   acos: x => Math.acos(Math.min(1, Math.max(-1, x!))),
+  exp: Math.exp,
+  log: Math.log,
 }

@@ -1,9 +1,10 @@
 /**
  * How the engine may run an op.
- * `leaf` reads nothing computed; `map` is elementwise and fuses block by block; `fold` turns a tensor into one number and ends a pass;
- * `whole` needs the entire tensor at once and is charged to the memory budget.
+ * `leaf` reads nothing computed; `map` is elementwise, and all of a pass become one loop; `row` looks at each row as a whole, while it is in memory
+ * anyway; `fold` turns a tensor into one number, or a matrix into one for each column, and ends a pass; `whole` needs the entire tensor at once and
+ * is charged to the memory budget.
  */
-export type OpClass = 'leaf' | 'map' | 'fold' | 'whole'
+export type OpClass = 'leaf' | 'map' | 'row' | 'fold' | 'whole'
 
 export const OPS = {
   /** A model's tensor; `arg` is the model's index among the formula's inputs. */
@@ -26,6 +27,15 @@ export const OPS = {
   sqrt: 'map',
   sin: 'map',
   acos: 'map',
+  exp: 'map',
+  log: 'map',
+  /** One number for each row; see Tensor.rows. */
+  row_sum: 'row',
+  row_max: 'row',
+  /** Each element's place in its row in ascending order, from 0. */
+  row_rank: 'row',
+  /** One number for each column. */
+  column_sum: 'fold',
   sum: 'fold',
   /** The k-th largest element; inputs: the tensor, and k as a constant. */
   largest: 'fold',
@@ -36,4 +46,6 @@ export type OpOf<C extends OpClass> = { [K in Op]: (typeof OPS)[K] extends C ? K
 export type MapOp = OpOf<'map'>
 export type FoldOp = OpOf<'fold'>
 export const isMap = (op: Op): op is MapOp => OPS[op] === 'map'
+export type RowOp = OpOf<'row'>
+export const isRow = (op: Op): op is RowOp => OPS[op] === 'row'
 export const isFold = (op: Op): op is FoldOp => OPS[op] === 'fold'

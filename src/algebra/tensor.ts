@@ -1,6 +1,6 @@
 import { sizeOf } from '../dtype.ts'
 import { assert } from '../errors.ts'
-import { isFold, type MapOp, type Op } from './ops.ts'
+import { isFold, isRow, type MapOp, type Op } from './ops.ts'
 import { simplify } from './rewrite.ts'
 
 export type Shape = readonly number[]
@@ -12,31 +12,43 @@ const MAX_INTERNED = 100_000 // formulas of one model share nodes heavily; past 
 let made = 0
 
 /**
- * A tensor that has not been computed: one op over other tensors. Every tensor is float32.
- * Shape [] is a scalar; it meets any shape elementwise.
+ * What a formula has a value for: each element of a tensor; each row, or each column of one, which meets every element of the row or column; or the
+ * tensor as a whole (shape []), which meets any element.
+ */
+export type Space = 'elements' | 'rows' | 'columns' | 'number'
+
+/**
+ * A tensor that has not been computed: one op over other tensors. Elements are float32; numbers, and those of rows and columns, float64 until they
+ * meet an element. A row is what lies along the last dimension (a tensor of one dimension is one row); of more than two dimensions all but the first
+ * are one.
  */
 export class Tensor {
   readonly id = made++
   /** Passes over the inputs that must have ended before the engine can compute it. */
   readonly level: number
+  /** Row ops on the longest path within a pass. */
+  readonly rowLevel: number
+  readonly space: Space
   readonly op: Op
   readonly inputs: readonly Tensor[]
   readonly arg: number | string | null
   readonly shape: Shape
-  private constructor(op: Op, inputs: readonly Tensor[], arg: number | string | null, shape: Shape) {
+  private constructor(op: Op, inputs: readonly Tensor[], arg: number | string | null, shape: Shape, space: Space) {
     this.op = op
     this.inputs = inputs
     this.arg = arg
     this.shape = shape
+    this.space = space
+    this.rowLevel = space === 'number' || space === 'columns' ? 0 : inputs.reduce((most, t) => Math.max(most, t.rowLevel), 0) + (isRow(op) ? 1 : 0)
     this.level = inputs.reduce((most, t) => Math.max(most, t.level), 0) + (isFold(op) ? 1 : 0)
   }
 
-  static of(op: Op, inputs: readonly Tensor[], arg: number | string | null, shape: Shape): Tensor {
+  static of(op: Op, inputs: readonly Tensor[], arg: number | string | null, shape: Shape, space: Space = shape.length === 0 ? 'number' : 'elements'): Tensor {
     const key = `${op}(${inputs.map(t => t.id)})${Object.is(arg, -0) ? '-0' : arg}[${shape}]`
     const known = interned.get(key)
     if (known) return known
     if (interned.size >= MAX_INTERNED) interned.clear()
-    const tensor = new Tensor(op, inputs, arg, shape)
+    const tensor = new Tensor(op, inputs, arg, shape, space)
     interned.set(key, tensor)
     return tensor
   }
@@ -101,10 +113,38 @@ export class Tensor {
   acos(): Tensor {
     return map('acos', this)
   }
+  exp(): Tensor {
+    return map('exp', this)
+  }
+  /** The natural logarithm. */
+  log(): Tensor {
+    return map('log', this)
+  }
+
+  /** The sum of each row. */
+  rowSum(): Tensor {
+    return this.#alongRows('row_sum', 'rows')
+  }
+  rowMax(): Tensor {
+    return this.#alongRows('row_max', 'rows')
+  }
+  /** Each element's place in its row in ascending order, 0 to its length − 1; equal elements by their index. */
+  rowRank(): Tensor {
+    return this.#alongRows('row_rank', 'elements')
+  }
+  #alongRows(op: 'row_sum' | 'row_max' | 'row_rank', space: Space): Tensor {
+    assert(this.space === 'elements', `${op} takes elements`)
+    return Tensor.of(op, [this], null, this.shape, space)
+  }
+  /** The sum of each column. Costs a pass. */
+  columnSum(): Tensor {
+    assert(this.space === 'elements', 'column_sum takes elements')
+    return Tensor.of('column_sum', [this], null, this.shape, 'columns')
+  }
 
   /** Sum of all elements: float64 partials over fixed blocks of 65,536, combined in block order. Costs a pass. Shape []. */
   sum(): Tensor {
-    assert(this.shape.length > 0, 'a number is not summed')
+    assert(this.space === 'elements', 'elements are summed')
     return Tensor.of('sum', [this], null, [])
   }
   dot(o: Tensor): Tensor {
@@ -119,7 +159,7 @@ export class Tensor {
   }
   /** The k-th largest element, 1 ≤ k ≤ size; exact. Costs a pass. Shape []. */
   largest(k: number): Tensor {
-    assert(this.shape.length > 0, 'a number has no largest element')
+    assert(this.space === 'elements', 'the largest is one of elements')
     assert(Number.isInteger(k) && k >= 1 && k <= sizeOf(this.shape), `rank ${k} lies within a tensor of ${sizeOf(this.shape)} elements`)
     return Tensor.of('largest', [this, Tensor.constant(k)], null, [])
   }
@@ -138,10 +178,19 @@ const asTensor = (like: Like): Tensor => (typeof like === 'number' ? Tensor.cons
 function map(op: MapOp, ...operands: Like[]): Tensor {
   const inputs = operands.map(asTensor)
   let shape: Shape = []
-  for (const { shape: next } of inputs) {
-    if (next.length === 0) continue
+  let space: Space = 'number'
+  for (const { shape: next, space: own } of inputs) {
+    if (own === 'number') continue
     assert(shape.length === 0 || `${shape}` === `${next}`, `${op} got the shapes [${shape}] and [${next}]; the plan must refuse them first`)
     shape = next
+    space = space === 'number' || space === own ? own : 'elements'
   }
-  return simplify(op, inputs) ?? Tensor.of(op, inputs, null, shape)
+  return simplify(op, inputs) ?? Tensor.of(op, inputs, null, shape, space)
+}
+
+/** The rows of a tensor and their length. */
+export function rowsOf(shape: Shape): { readonly rows: number; readonly columns: number } {
+  const size = sizeOf(shape)
+  const rows = shape.length < 2 ? 1 : shape[0]!
+  return { rows, columns: rows === 0 ? 0 : size / rows }
 }

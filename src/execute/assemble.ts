@@ -6,9 +6,11 @@ import {
   elementAt,
   emitAbs,
   emitEach,
+  emitExp,
   emitHalves,
   emitHash,
   emitLoad,
+  emitLog,
   emitOnes,
   emitSign,
   emitStore,
@@ -19,8 +21,8 @@ import {
 import { type ElementOp, isScalar, isSelect, type Operand, type Pass, type Program, scalarIndex } from '../plan/program.ts'
 
 /**
- * What becomes of a pass's results.
- * `main`: output in its dtype, sums, and selects by bracket. `wide`: the output in float32. `taps`: the operands of selects, in float32.
+ * What becomes of a stage's results. `main`: output in its dtype, sums, and selects by bracket; the operands of row ops and of sums of columns in
+ * float32. `wide`: the output in float32. `taps`: the operands of selects, in float32.
  */
 export type Variant = 'main' | 'wide' | 'taps'
 
@@ -33,8 +35,9 @@ export const GROUP = 16
 
 /** Byte offsets into the block of parameters that the functions of a pass read. Addresses and numbers are 32-bit words. */
 export interface ParameterLayout {
-  /** Addresses, per source and per output (one, or one for each tap). */
+  /** Addresses, per source, per buffer, and per result that is stored. */
   readonly sources: number
+  readonly buffers: number
   readonly outputs: number
   /** Written: not 0 when a source, or at last the output, held something that is not finite or overflows. */
   readonly flags: number
@@ -55,6 +58,10 @@ export interface Assembled {
   /** Offset of the four masks that tell which elements of a last, short group count; null where it does not matter. */
   readonly masks: number | null
   readonly order: Layout
+  /** Results that are stored. */
+  readonly stored: number
+  readonly stage: number
+  readonly variant: Variant
 }
 
 export const FOLD_BYTES = 48
@@ -62,30 +69,40 @@ export const FOLD_BYTES = 48
 export const SELECT = { belowHigh: 0, belowLow: 16, to: 32, low: 36, high: 40 } as const
 const COMPRESS_BYTES = 256 // a table of 16 shuffles
 
+/** The results of a stage that are stored, in the order of their addresses. */
+export function storedBy({ folds, output, stages }: Pass, stage: number, variant: Variant): readonly number[] {
+  if (variant === 'taps') return folds.filter(isSelect).map(f => f.of)
+  if (stage < stages.length - 1) return stages[stage]!.rowOps.map(r => r.of)
+  return output !== null ? [output] : folds.filter(f => f.kind === 'columns').map(f => f.of)
+}
+
 /**
- * Machine code for one pass: `run(parameters, n)` over whole groups, and where there is something to fold `tail(parameters, n)` over a last short one.
+ * Machine code for one stage of a pass: `run(parameters, n)` over whole groups, and where there is something to fold `tail(parameters, n)` over a last short one.
  * Everything between load and store stays in processor registers. Buffers have room up to a multiple of 16 elements.
  */
-export function assemblePass(program: Program, index: number, variant: Variant): Assembled {
+export function assembleStage(program: Program, index: number, stage: number, variant: Variant): Assembled {
   const pass = program.passes[index]!
-  const taps = variant === 'taps'
-  const folds = variant === 'main' ? pass.folds : []
-  const targets = taps ? pass.folds.filter(isSelect).map(f => f.of) : pass.output !== null ? [pass.output] : []
-  const output: NativeDType | null = taps || variant === 'wide' ? 'F32' : pass.output === null ? null : nativeOf(program.output)
-  const ops = needed(pass.ops, [...targets, ...folds.map(f => f.of), ...(program.copy ? pass.ops.keys() : [])])
-  const loads = [...ops].flatMap(i => (pass.ops[i]!.kind === 'load' ? [nativeOf(program.sources[(pass.ops[i] as { source: number }).source]!)] : []))
-  const order: Layout = loads.every(d => d !== 'F32') && output !== 'F32' ? 'paired' : 'plain'
-  const streams = pass.ops.filter(op => op.kind === 'random').length
+  const isLast = stage === pass.stages.length - 1
+  const all = pass.stages[stage]!.ops
+  const folds = isLast && variant === 'main' ? pass.folds.filter(f => f.kind !== 'columns') : []
+  const targets = storedBy(pass, stage, variant)
+  const isOutput = isLast && variant !== 'taps' && pass.output !== null
+  const output: NativeDType = isOutput && variant === 'main' ? nativeOf(program.output) : 'F32'
+  const ops = needed(all, [...targets, ...folds.map(f => f.of), ...(program.copy ? all.keys() : [])])
+  const is16 = ops.every(i => isPairable(all[i]!, program)) && (targets.length === 0 || output !== 'F32')
+  const order: Layout = is16 ? 'paired' : 'plain'
+  const streams = all.filter(op => op.kind === 'random').length
 
   let size = 0
   const take = (bytes: number): number => (size += bytes) - bytes
   const layout = {
     sources: take(4 * program.sources.length),
-    outputs: take(4 * Math.max(1, targets.length)),
+    buffers: take(4 * program.buffers),
+    outputs: take(4 * targets.length),
     flags: take(4 * (program.sources.length + 1)),
     scalars: take(4 * program.scalars),
     streams: take(12 * streams),
-    folds: (size = Math.ceil(size / 16) * 16) && take(FOLD_BYTES * pass.folds.length),
+    folds: (size = Math.ceil(size / 16) * 16) && take(FOLD_BYTES * folds.length),
   }
   const masks = folds.length > 0 ? take(64) : null
   const table = folds.some(isSelect) ? take(COMPRESS_BYTES) : null
@@ -100,7 +117,21 @@ export function assemblePass(program: Program, index: number, variant: Variant):
   }
 
   const write = (code: Code, isTail: boolean): void =>
-    writePass(code, { program, pass, earlier: program.passes.slice(0, index), ops, folds, targets, output, order, layout, masks: isTail ? masks : null, table, place })
+    writeStage(code, {
+      program,
+      all,
+      checked: checkedBefore(program, index, stage),
+      ops,
+      folds,
+      targets,
+      output,
+      isOutput,
+      order,
+      layout,
+      masks: isTail ? masks : null,
+      table,
+      place,
+    })
   const functions = [
     { name: 'run', params: 2, write: (code: Code) => write(code, false) },
     ...(masks === null ? [] : [{ name: 'tail', params: 2, write: (code: Code) => write(code, true) }]),
@@ -109,11 +140,20 @@ export function assemblePass(program: Program, index: number, variant: Variant):
     functions,
     EACH.map(name => ({ module: 'kernels', name })),
   )
-  return { bytes, layout: { ...layout, size }, constants, masks, order }
+  return { bytes, layout: { ...layout, size }, constants, masks, order, stored: targets.length, stage, variant }
 }
 
 /** Functions of single numbers that the code calls. */
 export const EACH = ['sin', 'acos'] as const
+
+/** Whether an op reads nothing, or two 16-bit numbers a word. */
+const isPairable = (op: ElementOp, { sources }: Program): boolean => op.kind !== 'buffer' && (op.kind !== 'load' || nativeOf(sources[op.source]!) !== 'F32')
+
+/** The sources that an earlier pass or stage has looked at already. */
+function checkedBefore({ passes }: Program, index: number, stage: number): readonly number[] {
+  const earlier = [...passes.slice(0, index).flatMap(p => p.stages), ...passes[index]!.stages.slice(0, stage)]
+  return earlier.flatMap(s => s.ops.flatMap(op => (op.kind === 'load' ? [op.source] : [])))
+}
 
 /** The four vectors of the masks of a short group. */
 export function masksFor(order: Layout, n: number): Int32Array {
@@ -140,12 +180,15 @@ function compressTable(): number[] {
 
 interface Writing {
   readonly program: Program
-  readonly pass: Pass
-  readonly earlier: readonly Pass[]
+  /** The stage's ops, and those of them that are needed. */
+  readonly all: readonly ElementOp[]
   readonly ops: readonly number[]
+  readonly checked: readonly number[]
   readonly folds: Pass['folds']
   readonly targets: readonly number[]
-  readonly output: NativeDType | null
+  /** Of what is stored. */
+  readonly output: NativeDType
+  readonly isOutput: boolean
   readonly order: Layout
   readonly layout: Omit<ParameterLayout, 'size'>
   readonly masks: number | null
@@ -156,8 +199,8 @@ interface Writing {
 const PARAMETERS: Local = 0
 const COUNT: Local = 1
 
-function writePass(code: Code, w: Writing): void {
-  const { program, pass, layout, order } = w
+function writeStage(code: Code, w: Writing): void {
+  const { program, all, layout, order } = w
   const known = new Map<number, Local>()
   const ahead = (write: () => void, type: 'v128' | 'i32' = 'v128'): Local => {
     const local = code.local(type)
@@ -193,18 +236,22 @@ function writePass(code: Code, w: Writing): void {
 
   const sources = new Map<number, { readonly at: Local; readonly dtype: NativeDType; readonly most: Local }>()
   for (const i of w.ops) {
-    const op = pass.ops[i]!
+    const op = all[i]!
     if (op.kind !== 'load' || sources.has(op.source)) continue
     sources.set(op.source, { at: address(layout.sources + 4 * op.source), dtype: nativeOf(program.sources[op.source]!), most: code.local('v128') })
   }
-  const checked = w.earlier.flatMap(p => p.ops.flatMap(op => (op.kind === 'load' ? [op.source] : []))) // by an earlier pass
+  const buffers = new Map<number, Local>()
+  for (const i of w.ops) {
+    const op = all[i]!
+    if (op.kind === 'buffer' && !buffers.has(op.buffer)) buffers.set(op.buffer, address(layout.buffers + 4 * op.buffer))
+  }
   const targets = w.targets.map((_, i) => address(layout.outputs + 4 * i))
-  const outputMost = w.targets.length > 0 && w.output !== null ? code.local('v128') : null
+  const outputMost = w.isOutput ? code.local('v128') : null
   const scalars = new Map<number, Local>()
   const thresholds = new Map<number, Local>()
   const streams = new Map<number, { readonly pairs: Local; readonly key0: Local; readonly key1: Local; readonly words: Local }>()
   let stream = 0
-  for (const [i, op] of pass.ops.entries()) {
+  for (const [i, op] of all.entries()) {
     if (op.kind !== 'random') continue
     const at = layout.streams + 12 * stream++
     if (!w.ops.includes(i)) continue
@@ -215,9 +262,7 @@ function writePass(code: Code, w: Writing): void {
     })
     streams.set(i, { pairs, key0: splat(at + 4), key1: splat(at + 8), words: code.local('v128') })
   }
-  const folders = w.folds.map((fold, i) =>
-    isSelect(fold) ? writeSelect(layout.folds + FOLD_BYTES * pass.folds.indexOf(fold)) : writeSum(layout.folds + FOLD_BYTES * pass.folds.indexOf(w.folds[i]!)),
-  )
+  const folders = w.folds.map((fold, i) => (isSelect(fold) ? writeSelect(layout.folds + FOLD_BYTES * i) : writeSum(layout.folds + FOLD_BYTES * i)))
 
   code.loop(() => {
     const kept = new Map<number, Local[]>() // results of all four vectors, of what is stored
@@ -234,13 +279,14 @@ function writePass(code: Code, w: Writing): void {
       if (v % 2 === 1) {
         for (const [t, target] of w.targets.entries()) {
           const pair = kept.get(target)!.slice(v - 1, v + 1) as [Local, Local]
-          if (outputMost !== null && w.output !== null && pass.output !== null) for (const x of pair) notice(x, outputMost)
-          emitStore(code, constants, w.output!, order, targets[t]!, v - 1, pair)
+          if (outputMost !== null) for (const x of pair) notice(x, outputMost)
+          emitStore(code, constants, w.output, order, targets[t]!, v - 1, pair)
         }
       }
     }
     for (const folder of folders) folder.end()
     for (const { at, dtype } of sources.values()) advance(at, dtype === 'F32' ? 64 : 32)
+    for (const at of buffers.values()) advance(at, 64)
     for (const at of targets) advance(at, w.output === 'F32' ? 64 : 32)
     for (const { pairs } of streams.values()) {
       code.get(pairs, constants.word(GROUP / 2))
@@ -284,9 +330,9 @@ function writePass(code: Code, w: Writing): void {
 
   function writeOps(v: number): Map<number, Value> {
     const values = new Map<number, Value>()
-    const seen = new Set(checked)
+    const seen = new Set(w.checked)
     for (const i of w.ops) {
-      const op = pass.ops[i]!
+      const op = all[i]!
       const local = code.local('v128')
       let kind: Kind = 'number'
       if (op.kind === 'load') {
@@ -301,6 +347,9 @@ function writePass(code: Code, w: Writing): void {
           code.set(local)
         }
         seen.add(op.source)
+      } else if (op.kind === 'buffer') {
+        emitLoad(code, constants, 'F32', order, buffers.get(op.buffer)!, v)
+        code.set(local)
       } else if (op.kind === 'random') {
         const { pairs, key0, key1, words } = streams.get(i)!
         if (v % 2 === 0) {
@@ -404,6 +453,12 @@ function writePass(code: Code, w: Writing): void {
       case 'sqrt':
         code.get(number(a))
         code.emit('f32x4.sqrt')
+        return 'number'
+      case 'exp':
+        emitExp(code, constants, number(a))
+        return 'number'
+      case 'log':
+        emitLog(code, constants, number(a))
         return 'number'
       case 'sin':
       case 'acos':

@@ -4,11 +4,11 @@ import { MergeError } from '../errors.ts'
 import { headerOf } from '../formats/safetensors.ts'
 import { createEngine } from '../kernels/kernels.ts'
 import type { Plan, Task } from '../plan/plan.ts'
-import { BLOCK } from '../plan/tiling.ts'
+import { BLOCK, blockOf } from '../plan/tiling.ts'
 import { type Partials, runPass, type Step } from './folds.ts'
 import { createPool, type Pool } from './pool.ts'
 import { createSelector } from './select.ts'
-import type { Nonfinite, UnitResult } from './units.ts'
+import { type Nonfinite, startOf, type UnitResult } from './units.ts'
 
 /** What happens while a plan runs, in order. Bytes and tensors count up to the totals of `start`. */
 export type Event =
@@ -126,27 +126,27 @@ async function schedule(plan: Plan, finished: ReadonlySet<number>, pool: Pool, d
 /** One large tensor, its passes one after the other, the ranges of each pass spread over the pool. */
 async function shared(plan: Plan, id: number, task: Task, pool: Pool, done: (result: UnitResult) => void): Promise<void> {
   const program = plan.programs[task.program]!
-  const scalars = new Float64Array(program.scalars)
-  scalars.set(task.constants)
+  const known = startOf(program, task)
   const helpers = { kernels: createEngine(0).kernels, selector: createSelector() }
   for (const [p, pass] of program.passes.entries()) {
     const take = (step: Step): Promise<readonly Partials[]> => {
-      const ranges = step.kind === 'sample' ? [[0, task.size] as const] : rangesOf(task.size)
+      const ranges = step.kind === 'sample' ? [[0, task.size] as const] : rangesOf(task.size, blockOf(known.columns))
       return Promise.all(
         ranges.map(async ([start, end]) => {
-          const result = await pool.submit({ kind: 'range', id, task, pass: p, step, start, end, scalars }, p > 0 || step.kind !== 'pass')
+          const result = await pool.submit({ kind: 'range', id, task, pass: p, step, start, end, known }, p > 0 || step.kind !== 'pass')
           done(result)
           return result.partials
         }),
       )
     }
-    await runPass(pass, task.size, scalars, helpers, take)
+    await runPass(pass, known, helpers, take)
   }
   done({ finished: [id], partials: [], read: 0, written: 0, nonfinite: [] })
 }
 
-function rangesOf(size: number): readonly (readonly [start: number, end: number])[] {
-  return Array.from({ length: Math.ceil(size / UNIT_ELEMENTS) }, (_, i) => [i * UNIT_ELEMENTS, Math.min(size, (i + 1) * UNIT_ELEMENTS)])
+function rangesOf(size: number, block: number): readonly (readonly [start: number, end: number])[] {
+  const length = Math.max(1, Math.floor(UNIT_ELEMENTS / block)) * block
+  return Array.from({ length: Math.ceil(size / length) }, (_, i) => [i * length, Math.min(size, (i + 1) * length)])
 }
 
 function bytesLeft(plan: Plan, finished: ReadonlySet<number>): { read: number; written: number } {

@@ -1,6 +1,6 @@
 import { assert } from '../errors.ts'
 import type { Kernels } from '../kernels/kernels.ts'
-import { isSelect, type Pass, type ScalarOp } from '../plan/program.ts'
+import { isScalar, isSelect, type Pass, type ScalarOp, scalarIndex, type VectorOp } from '../plan/program.ts'
 import { BLOCK } from '../plan/tiling.ts'
 import { type Bracket, fromOrdered, isSingle, type Selector } from './select.ts'
 
@@ -16,6 +16,8 @@ export type Step =
 /** What one range of a tensor gives to each fold of a pass (to each select, in the steps that only those need). */
 export type Partial =
   | { readonly kind: 'sum'; readonly blocks: number[] }
+  /** Of each block, the sum of each column. */
+  | { readonly kind: 'columns'; readonly blocks: Float64Array[] }
   /** How many elements lie below the bracket's end, and below its beginning; `collected` is null when it was too much. */
   | { readonly kind: 'bracket'; readonly belowHigh: number; readonly belowLow: number; readonly collected: Float32Array | null }
   | { readonly kind: 'values'; readonly values: Float32Array }
@@ -27,27 +29,40 @@ export interface Helpers {
   readonly selector: Selector
 }
 
-/** Does a pass: its scalars, then its steps, whose results it puts into `scalars`. `take` runs a step over the whole tensor, and gives its ranges in order. */
-export async function runPass(pass: Pass, size: number, scalars: Float64Array, { kernels, selector }: Helpers, take: (step: Step) => Promise<readonly Partials[]>): Promise<void> {
+/** What is known of a tensor between passes: its numbers, and by slot the numbers of its columns. */
+export interface Known {
+  readonly size: number
+  /** The length of a row, 0 where the program does not look at rows. */
+  readonly columns: number
+  readonly scalars: Float64Array
+  readonly columnValues: Float64Array[]
+}
+
+/** Does a pass: its numbers, then its steps, whose results it puts into what is known. `take` runs a step over the whole tensor, and gives its ranges in order. */
+export async function runPass(pass: Pass, known: Known, { kernels, selector }: Helpers, take: (step: Step) => Promise<readonly Partials[]>): Promise<void> {
+  const { size, columns, scalars, columnValues } = known
   computeScalars(pass, scalars, kernels)
+  for (const op of pass.columns) columnValues[op.to] = computeVector(op, columns, columnValues, scalars, kernels)
   const selects = pass.folds.filter(isSelect)
   const ranks = selects.map(s => {
     const rank = scalars[s.rank]!
     assert(rank >= 1 && rank <= size, `rank ${rank} lies within ${size} elements`)
     return rank
   })
-  const samples = selects.length > 0 ? join(await take({ kind: 'sample' }), selects.length) : []
   const isAll = size <= BLOCK
+  const isSampled = isAll || columns === 0 // rows differ more from each other than a few of them would show
+  const samples = selects.length > 0 && isSampled ? join(await take({ kind: 'sample' }), selects.length) : []
   if (isAll) for (const [i, select] of selects.entries()) scalars[select.to] = selector.kthLargest(samples[i]!, [ranks[i]!])[0]!
   if (isAll && selects.length > 0 && selects.length === pass.folds.length) return
 
-  const brackets = selects.map((_, i): Bracket => (isAll ? [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY] : selector.bracketOf(samples[i]!, ranks[i]!, size)))
-  const ranges = await take({ kind: 'pass', brackets })
-  let missed = false
+  const brackets = selects.map((_, i): Bracket => (isAll || !isSampled ? NOTHING : selector.bracketOf(samples[i]!, ranks[i]!, size)))
+  let missed = !isSampled && selects.length > 0
+  const ranges = missed && selects.length === pass.folds.length ? [] : await take({ kind: 'pass', brackets })
   for (const [i, fold] of pass.folds.entries()) {
     const parts = ranges.map(r => r[i]!)
-    if (!isSelect(fold)) scalars[fold.to] = addUp(parts)
-    else if (!isAll) {
+    if (fold.kind === 'sum') scalars[fold.to] = addUp(parts)
+    else if (fold.kind === 'columns') columnValues[fold.to] = addUpColumns(parts, columns)
+    else if (!isAll && !missed) {
       const found = within(selector, parts, ranks[selects.indexOf(fold)]!, size, brackets[selects.indexOf(fold)]!)
       if (found === null) missed = true
       else scalars[fold.to] = found
@@ -61,6 +76,21 @@ export async function runPass(pass: Pass, size: number, scalars: Float64Array, {
     const { bin, above } = upper[i]!
     scalars[to] = fromOrdered(((bin << 16) | descend(lower[i]!, ranks[i]! - above).bin) >>> 0)
   }
+}
+
+const NOTHING: Bracket = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
+
+/** Arithmetic on the numbers of `count` rows or columns, in float64. */
+export function computeVector({ op, operands }: VectorOp, count: number, vectors: readonly Float64Array[], scalars: Float64Array, kernels: Kernels): Float64Array {
+  const [a, b, c] = operands.map(o => (isScalar(o) ? scalars[scalarIndex(o)]! : vectors[o]!))
+  const at = (x: number | Float64Array | undefined, i: number): number => (typeof x === 'number' ? x : x ? x[i]! : 0)
+  return Float64Array.from({ length: count }, (_, i) => compute(op, kernels, at(a, i), at(b, i), at(c, i)))
+}
+
+function addUpColumns(parts: readonly Partial[], columns: number): Float64Array {
+  const total = new Float64Array(columns)
+  for (const part of parts) if (part.kind === 'columns') for (const block of part.blocks) for (let c = 0; c < columns; c++) total[c] = total[c]! + block[c]!
+  return total
 }
 
 function addUp(parts: readonly Partial[]): number {
@@ -159,6 +189,10 @@ function compute(op: ScalarOp['op'], kernels: Kernels, a: number, b: number, c: 
       return kernels.sin(a)
     case 'acos':
       return kernels.acos(a)
+    case 'exp':
+      return kernels.exp(a)
+    case 'log':
+      return kernels.log(a)
     default:
       op satisfies never
       throw new Error(`no scalar op ${op as string}`)

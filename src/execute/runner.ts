@@ -2,11 +2,11 @@ import { bytesOf, type FloatDType } from '../dtype.ts'
 import { assert } from '../errors.ts'
 import { COUNTERS_BYTES, createEngine, type Engine, NONFINITE } from '../kernels/kernels.ts'
 import { isNative, type MemoryMap, mapMemory } from '../plan/budget.ts'
-import { isSelect, type Program } from '../plan/program.ts'
+import { isSelect, lastStage, type Program, type Stage, sourcesOf } from '../plan/program.ts'
 import { streamKey } from '../plan/random.ts'
-import { BLOCK, type Tiling } from '../plan/tiling.ts'
-import { type Assembled, assemblePass, EACH, FOLD_BYTES, GROUP, masksFor, OVERFLOWING, SELECT, type Variant } from './assemble.ts'
-import type { Partial, Partials, Step } from './folds.ts'
+import { BLOCK, blockOf, type Tiling } from '../plan/tiling.ts'
+import { type Assembled, assembleStage, EACH, FOLD_BYTES, GROUP, masksFor, OVERFLOWING, SELECT, type Variant } from './assemble.ts'
+import { computeVector, type Known, type Partial, type Partials, type Step } from './folds.ts'
 import { isSingle, PIECE, piecesOf } from './select.ts'
 
 /** Where a tensor's bytes come from and go to while a program runs. Positions are elements of the tensor. */
@@ -23,8 +23,8 @@ export interface Job {
   readonly step: Step
   readonly start: number
   readonly end: number
-  /** One per scalar of the program; those of earlier passes are set. */
-  readonly scalars: Float64Array
+  /** What earlier passes have found, and the pass's own numbers. */
+  readonly known: Known
   readonly key: readonly [number, number]
   /** The inputs of the whole tensor lie in memory, as `hold` has put them there. */
   readonly resident: boolean
@@ -42,7 +42,7 @@ export interface Finding {
 export interface Runner {
   readonly engine: Engine
   /** Reads a tensor's inputs, which then stay until the next call of `hold`. The plan has made room for them. */
-  hold(program: Program, size: number, ports: Ports): Promise<void>
+  hold(program: Program, known: Pick<Known, 'size' | 'columns'>, ports: Ports): Promise<void>
   /** Runs one job; tells the first finding of each port in each chunk. Gives what the pass gathered. */
   run(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials>
 }
@@ -62,34 +62,35 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   const engine = createEngine(bytes, kernelModule)
   const { kernels, memory, heap } = engine
   const loaded = new Map<Program, Map<string, Loaded>>()
-  const maps = new Map<Program, MemoryMap>()
+  const maps = new Map<Program, Map<number, MemoryMap>>()
   let held: readonly number[] = []
   return { engine, hold, run }
 
   /** Compiled once; V8 shares the machine code of equal modules between threads. */
-  function load(program: Program, pass: number, variant: Variant): Loaded {
+  function load(program: Program, pass: number, stage: number, variant: Variant): Loaded {
     const own = loaded.get(program) ?? new Map<string, Loaded>()
     loaded.set(program, own)
-    const key = `${pass} ${variant}`
-    let known = own.get(key)
-    if (!known) {
-      const { bytes: code, ...rest } = assemblePass(program, pass, variant)
-      const imports = { env: { memory }, kernels: Object.fromEntries(EACH.map(name => [name, kernels[name]])) }
-      const functions = new WebAssembly.Instance(new WebAssembly.Module(code), imports).exports as unknown as Pick<Loaded, 'run' | 'tail'> // assemble.ts names them
-      known = { ...rest, ...functions }
-      own.set(key, known)
-    }
+    const key = `${pass} ${stage} ${variant}`
+    const before = own.get(key)
+    if (before) return before
+    const { bytes: code, ...rest } = assembleStage(program, pass, stage, variant)
+    const imports = { env: { memory }, kernels: Object.fromEntries(EACH.map(name => [name, kernels[name]])) }
+    const functions = new WebAssembly.Instance(new WebAssembly.Module(code), imports).exports as unknown as Pick<Loaded, 'run' | 'tail'> // assemble.ts names them
+    const fresh = { ...rest, ...functions }
+    own.set(key, fresh)
+    return fresh
+  }
+
+  function mapOf(program: Program, columns: number): MemoryMap {
+    const own = maps.get(program) ?? new Map<number, MemoryMap>()
+    maps.set(program, own)
+    const known = own.get(columns) ?? mapMemory(program, tiling, columns)
+    own.set(columns, known)
     return known
   }
 
-  function mapOf(program: Program): MemoryMap {
-    const known = maps.get(program) ?? mapMemory(program, tiling)
-    maps.set(program, known)
-    return known
-  }
-
-  async function hold(program: Program, size: number, ports: Ports): Promise<void> {
-    let free = heap + mapOf(program).size
+  async function hold(program: Program, { size, columns }: Pick<Known, 'size' | 'columns'>, ports: Ports): Promise<void> {
+    let free = heap + mapOf(program, columns).size
     held = program.sources.map(dtype => {
       const at = free
       free += Math.ceil((size * bytesOf(dtype)) / 64) * 64 + 64
@@ -109,16 +110,24 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   async function runPass(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials> {
     const { program, start, end } = job
     const pass = program.passes[job.pass]!
-    const map = mapOf(program)
-    const code = pass.ops.length > 0 ? load(program, job.pass, 'main') : null // a copy of integers looks at nothing
-    const call = code && prepare(job, code, map)
+    const map = mapOf(program, job.known.columns)
+    const { chunk } = map
+    const block = blockOf(job.known.columns)
+    const last = pass.stages.length - 1
+    const codes = lastStage(pass).ops.length > 0 ? pass.stages.map((_, stage) => load(program, job.pass, stage, 'main')) : [] // a copy of integers looks at nothing
+    const calls = codes.map(code => prepare(job, code, map))
+    const code = codes[last]
+    const isOutput = pass.output !== null
+    const results = isOutput ? [heap + (isNative(program.output) ? map.stored : map.wide)] : map.results.map(at => heap + at)
     const brackets = job.step.kind === 'pass' ? job.step.brackets : []
     const folds = pass.folds.map(fold => ({ fold, at: 0, to: 0, isFull: false, isSingle: false }))
-    const partials: Partials = pass.folds.map(fold => (isSelect(fold) ? NOTHING : { kind: 'sum', blocks: [] }))
+    const partials: Partials = pass.folds.map(({ kind }) => (kind === 'select' ? NOTHING : { kind, blocks: [] }))
     if (code) {
       let select = 0
-      for (const [i, f] of folds.entries()) {
-        f.at = heap + map.parameters + code.layout.folds + FOLD_BYTES * i
+      let gathered = 0
+      for (const f of folds) {
+        if (f.fold.kind === 'columns') continue
+        f.at = parametersOf(code, map) + code.layout.folds + FOLD_BYTES * gathered++
         new Uint8Array(memory.buffer, f.at, FOLD_BYTES).fill(0)
         if (!isSelect(f.fold)) continue
         f.to = heap + map.selects[select]!
@@ -129,26 +138,33 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
         select++
       }
     }
-    const reads = program.copy ? [0] : sourcesOf(job)
+    const reads = program.copy ? [0] : sourcesOf(pass)
     for (let from = start; from < end; from += chunk) {
       const n = Math.min(chunk, end - from)
       const addresses = await place(job, map, reads, n, from, ports)
-      if (code && call) {
-        for (const source of convert(job, map, addresses, n)) report(job, source, addresses[source]!, n, from, found)
-        call(addresses, [heap + (isNative(program.output) ? map.stored : map.wide)], n, from)
-        for (const [source, dtype] of program.sources.entries()) if (isNative(dtype) && flagged(code, map, source)) report(job, source, addresses[source]!, n, from, found)
+      if (code) {
+        for (const source of convert(job, map, addresses, n)) report(job, map, source, addresses[source]!, n, from, found)
+        for (const [stage, call] of calls.entries()) {
+          spread(job, map, pass.stages[stage]!, n)
+          call(addresses, stage === last ? results : map.results.map(at => heap + at), n, from)
+          if (stage < last) rowOps(job, map, pass.stages[stage]!, n)
+          for (const [source, dtype] of program.sources.entries())
+            if (isNative(dtype) && flagged(codes[stage]!, map, source)) report(job, map, source, addresses[source]!, n, from, found)
+        }
       }
-      if (pass.output !== null) finishOutput(job, code!, map, addresses, n, from, found)
+      if (isOutput) finishOutput(job, code!, map, addresses, n, from, found)
+      let column = 0
       for (const [i, f] of folds.entries()) {
         const partial = partials[i]!
-        if (partial.kind === 'sum') {
-          if ((from + n) % BLOCK === 0 || from + n === end) partial.blocks.push(takeSum(f.at))
-        } else if (wordAt(f.at + SELECT.to) > f.to + (map.collected - chunk) * 4) {
+        const isBlockEnd = (from + n) % block === 0 || from + n === end
+        if (partial.kind === 'sum' && isBlockEnd) partial.blocks.push(takeSum(f.at))
+        else if (partial.kind === 'columns') partial.blocks.push(sumColumns(job, map, results[column++]!, n))
+        else if (partial.kind === 'bracket' && wordAt(f.at + SELECT.to) > f.to + (map.collected - chunk) * 4) {
           f.isFull = true
           word(f.at + SELECT.to, f.to)
         }
       }
-      if (pass.output !== null || program.copy) {
+      if (isOutput || program.copy) {
         const size = n * bytesOf(program.output)
         const waiting = ports.write(new Uint8Array(memory.buffer, program.copy ? addresses[0]! : heap + map.stored, size), from)
         if (waiting) await waiting
@@ -156,6 +172,40 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     }
     for (const [i, f] of folds.entries()) if (isSelect(f.fold)) partials[i] = bracketed(f)
     return partials
+  }
+
+  function vector(at: number, length: number): Float64Array {
+    return new Float64Array(memory.buffer, heap + at, length)
+  }
+
+  /** Fills the buffers of a stage: the numbers of rows or columns, for each element. */
+  function spread({ known, program }: Job, map: MemoryMap, { spreads }: Stage, n: number): void {
+    const rows = n / known.columns
+    for (const { buffer, from, slot } of spreads) {
+      if (from === 'columns') vector(map.columns[slot]!, known.columns).set(known.columnValues[slot]!)
+      const fill = from === 'rows' ? kernels.spread_rows : kernels.spread_columns
+      fill(heap + map.buffers[buffer]!, heap + map[from][slot]!, rows, known.columns)
+    }
+    if (n % GROUP !== 0) for (let b = 0; b < program.buffers; b++) clearEnd(heap + map.buffers[b]!, n, 4)
+  }
+
+  /** What a stage ends in: row ops on its results, then arithmetic on the numbers of rows. */
+  function rowOps({ known }: Job, map: MemoryMap, { rowOps: ops, rows: arithmetic }: Stage, n: number): void {
+    const rows = n / known.columns
+    for (const [i, { op, to }] of ops.entries()) {
+      const of = heap + map.results[i]!
+      if (op === 'row_rank') kernels.row_rank(heap + map.buffers[to]!, of, rows, known.columns, heap + map.ranks)
+      else kernels[op](heap + map.rows[to]!, of, rows, known.columns)
+    }
+    const vectors = map.rows.map(at => vector(at, rows))
+    for (const op of arithmetic) vectors[op.to]!.set(computeVector(op, rows, vectors, known.scalars, kernels))
+  }
+
+  /** The sums of the columns of a chunk, which is a block where rows matter. */
+  function sumColumns({ known }: Job, map: MemoryMap, of: number, n: number): Float64Array {
+    const sums = vector(map.columns[0]!, known.columns).fill(0) // spread before the loop over elements, and free after it
+    kernels.column_add(sums.byteOffset, of, n / known.columns, known.columns)
+    return sums.slice()
   }
 
   function bracketed({ at, to, isFull, isSingle }: { at: number; to: number; isFull: boolean; isSingle: boolean }): Partial {
@@ -167,15 +217,16 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   /** The operands of the selects, of all elements or of a sample of them. */
   async function sample(job: Job, ports: Ports): Promise<Partials> {
     const { program, end } = job
-    const map = mapOf(program)
-    const code = load(program, job.pass, 'taps')
-    const call = prepare(job, code, map)
-    const count = program.passes[job.pass]!.folds.filter(isSelect).length
+    const pass = program.passes[job.pass]!
+    const map = mapOf(program, job.known.columns)
+    const { chunk } = map
+    const call = tapping(job, map)
+    const count = pass.folds.filter(isSelect).length
     const isAll = end <= BLOCK
     const pieces = isAll ? [] : piecesOf(end)
     const size = isAll ? end : pieces.length * PIECE
     const values = Array.from({ length: count }, () => new Float32Array(size))
-    const reads = sourcesOf(job)
+    const reads = sourcesOf(pass)
     const perChunk = Math.max(1, Math.floor(chunk / PIECE))
     const step = isAll ? chunk : perChunk * PIECE
     for (let done = 0; done < size; done += step) {
@@ -187,10 +238,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
         for (let p = 0; p < n; p += PIECE)
           for (const slot of reads) await readPiece(job, slot, addresses[slot]! + p * bytesOf(program.sources[slot]!), pieces[(done + p) / PIECE]!, ports)
       }
-      convert(job, map, addresses, n)
-      const taps = map.selects.slice(0, count).map(at => heap + at)
-      call(addresses, taps, n, isAll ? done : 0)
-      for (const [i, at] of taps.entries()) values[i]!.set(new Float32Array(memory.buffer, at, n), done)
+      for (const [i, at] of call(addresses, n, isAll ? done : 0).entries()) values[i]!.set(new Float32Array(memory.buffer, at, n), done)
     }
     return values.map(v => ({ kind: 'values', values: v }))
   }
@@ -202,34 +250,44 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     if (waiting) await waiting
   }
 
-  /** Counts the operands of the selects, one after the other in the same counters. */
+  /** Counts the operands of the selects: each has its counters, but equal counts are made once. */
   async function count(job: Job, ports: Ports): Promise<Partials> {
     const { program, start, end, step } = job
-    const map = mapOf(program)
-    const code = load(program, job.pass, 'taps')
-    const call = prepare(job, code, map)
-    const selects = program.passes[job.pass]!.folds.filter(isSelect)
-    const counters = heap + map.counters
-    const partials: Partials = []
-    for (const [i] of selects.entries()) {
-      new Uint8Array(memory.buffer, counters, COUNTERS_BYTES).fill(0)
-      for (let from = start; from < end; from += chunk) {
-        const n = Math.min(chunk, end - from)
-        const addresses = await place(job, map, sourcesOf(job), n, from, ports)
-        convert(job, map, addresses, n)
-        const taps = map.selects.slice(0, selects.length).map(at => heap + at)
-        call(addresses, taps, n, from)
-        if (step.kind === 'low') kernels.count_low(counters, step.prefixes[i]!, taps[i]!, n)
-        else kernels.count_high(counters, taps[i]!, n)
+    const pass = program.passes[job.pass]!
+    const map = mapOf(program, job.known.columns)
+    const call = tapping(job, map)
+    const selects = pass.folds.filter(isSelect)
+    const counters = selects.map((_, i) => heap + map.counters[i]!)
+    const first = selects.map(s => selects.findIndex(o => o.of === s.of))
+    for (const at of counters) new Uint8Array(memory.buffer, at, COUNTERS_BYTES).fill(0)
+    for (let from = start; from < end; from += map.chunk) {
+      const n = Math.min(map.chunk, end - from)
+      const addresses = await place(job, map, sourcesOf(pass), n, from, ports)
+      for (const [i, tap] of call(addresses, n, from).entries()) {
+        if (step.kind === 'low') kernels.count_low(counters[i]!, step.prefixes[i]!, tap, n)
+        else if (first[i] === i) kernels.count_high(counters[i]!, tap, n)
       }
-      partials.push({ kind: 'counts', counts: countersAt(counters) })
     }
-    return partials
+    const counts = counters.map(countersAt)
+    return counts.map((own, i) => ({ kind: 'counts', counts: step.kind === 'low' || first[i] === i ? own : counts[first[i]!]!.slice() }))
   }
 
-  /** The sources that a pass loads. */
-  function sourcesOf({ program, pass }: Job): readonly number[] {
-    return [...new Set(program.passes[pass]!.ops.flatMap(op => (op.kind === 'load' ? [op.source] : [])))]
+  /** Computes the operands of a pass's selects for a chunk; gives where they lie. */
+  function tapping(job: Job, map: MemoryMap): (addresses: readonly number[], n: number, from: number) => readonly number[] {
+    const { program } = job
+    const { stages, folds } = program.passes[job.pass]!
+    const last = stages.length - 1
+    const calls = stages.map((_, stage) => prepare(job, load(program, job.pass, stage, stage === last ? 'taps' : 'main'), map))
+    const taps = map.selects.slice(0, folds.filter(isSelect).length).map(at => heap + at)
+    return (addresses, n, from) => {
+      convert(job, map, addresses, n)
+      for (const [stage, call] of calls.entries()) {
+        spread(job, map, stages[stage]!, n)
+        call(addresses, stage === last ? taps : map.results.map(at => heap + at), n, from)
+        if (stage < last) rowOps(job, map, stages[stage]!, n)
+      }
+      return taps
+    }
   }
 
   /** The addresses of a chunk of each source, which is read unless it is there. What lies beyond the last element is zeros. */
@@ -242,9 +300,14 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
         const waiting = ports.read(slot, new Uint8Array(memory.buffer, addresses[slot]!, n * width), from)
         if (waiting) await waiting
       }
-      if (n % GROUP !== 0) new Uint8Array(memory.buffer, addresses[slot]! + n * width, (GROUP - (n % GROUP)) * width).fill(0)
+      clearEnd(addresses[slot]!, n, width)
     }
     return addresses
+  }
+
+  /** Zeros what a last, short group would read beyond the end. */
+  function clearEnd(at: number, n: number, width: number): void {
+    if (n % GROUP !== 0) new Uint8Array(memory.buffer, at + n * width, (GROUP - (n % GROUP)) * width).fill(0)
   }
 
   /** Turns chunks of dtypes that the code does not read into float32; gives the sources that held something that is not finite. */
@@ -254,30 +317,31 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
       const to = map.converted[slot]
       if (to === null || to === undefined) continue
       const largest = engine.load[dtype as FloatDType](heap + to, addresses[slot]!, n) // only floats are converted
-      if (n % GROUP !== 0) new Uint8Array(memory.buffer, heap + to + n * 4, (GROUP - (n % GROUP)) * 4).fill(0)
+      clearEnd(heap + to, n, 4)
       if (largest >>> 0 >= NONFINITE) damaged.push(slot)
     }
     return damaged
   }
 
-  /** Writes the parameters that stay the same for a job; gives the call for a chunk. */
-  function prepare({ program, pass, scalars, key }: Job, code: Loaded, map: MemoryMap) {
-    const { layout } = code
-    const base = heap + map.parameters
+  /** The call of a stage's code for a chunk. */
+  function prepare({ program, pass, known: { scalars }, key }: Job, code: Loaded, map: MemoryMap) {
+    const { layout, stage } = code
+    const base = parametersOf(code, map)
     const endOf = code.constants.reduce((most, c) => Math.max(most, c.at + c.words.length * 4), layout.size)
-    assert(endOf <= (map.raw[0] ?? map.stored) - map.parameters, `the parameters of a pass fit their place (${endOf} bytes)`)
+    assert(endOf <= map.parameterBytes, `the parameters of a stage fit their place (${endOf} of ${map.parameterBytes} bytes)`)
+    const labels = program.passes[pass]!.stages[stage]!.ops.flatMap(op => (op.kind === 'random' ? [op.label] : []))
+    const words = new Uint32Array(memory.buffer)
     new Uint8Array(memory.buffer, base, layout.size).fill(0)
     new Float32Array(memory.buffer, base + layout.scalars, scalars.length).set(scalars)
-    for (const { at, words } of code.constants) new Uint32Array(memory.buffer, base + at, words.length).set(words)
-    const labels = program.passes[pass]!.ops.flatMap(op => (op.kind === 'random' ? [op.label] : []))
-    const words = new Uint32Array(memory.buffer)
+    for (const { at, words: own } of code.constants) words.set(own, (base + at) / 4)
+    for (const [i, at] of map.buffers.entries()) words[(base + layout.buffers) / 4 + i] = heap + at
     const set = (addresses: readonly number[], outputs: readonly number[], from: number, shift: number): void => {
       for (const [slot, dtype] of program.sources.entries()) {
         const to = map.converted[slot]
         const isConverted = to !== null && to !== undefined
         words[(base + layout.sources) / 4 + slot] = (isConverted ? heap + to : addresses[slot]!) + shift * (isConverted ? 4 : bytesOf(dtype))
       }
-      for (const [i, at] of outputs.entries()) words[(base + layout.outputs) / 4 + i] = at
+      for (let i = 0; i < code.stored; i++) words[(base + layout.outputs) / 4 + i] = outputs[i]!
       for (const [i, label] of labels.entries()) words.set([((from + shift) % 2 ** 32) / 2, ...streamKey(key, label, from)], (base + layout.streams) / 4 + 3 * i)
     }
     return (addresses: readonly number[], outputs: readonly number[], n: number, from: number): void => {
@@ -295,8 +359,13 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     }
   }
 
-  function flagged({ layout }: Loaded, map: MemoryMap, index: number): boolean {
-    return wordAt(heap + map.parameters + layout.flags + 4 * index) !== 0
+  /** Each stage has a place of its own, and so have variants that run beside `main`. */
+  function parametersOf({ stage, variant }: Loaded, map: MemoryMap): number {
+    return heap + (variant === 'wide' ? map.parameters.at(-1)! : map.parameters[stage]!)
+  }
+
+  function flagged(code: Loaded, map: MemoryMap, index: number): boolean {
+    return wordAt(parametersOf(code, map) + code.layout.flags + 4 * index) !== 0
   }
 
   /** Brings the output into its dtype where the code has not; looks closer where something is not finite. */
@@ -305,9 +374,8 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     const dtype = program.output as FloatDType // only a copy has another
     const isFlagged = flagged(code, map, program.sources.length)
     if (isNative(dtype) && !isFlagged) return
-    if (isNative(dtype)) prepare(job, load(program, job.pass, 'wide'), map)(addresses, [heap + map.wide], n, from)
+    if (isNative(dtype)) prepare(job, load(program, job.pass, code.stage, 'wide'), map)(addresses, [heap + map.wide], n, from)
     engine.store[dtype](heap + map.stored, heap + map.wide, n)
-    if (isNative(dtype)) prepare(job, code, map) // the two share their place
     if (!isFlagged) return
     const bits = new Uint32Array(memory.buffer, heap + map.wide, n)
     const index = bits.findIndex(b => (b & 0x7fffffff) >= OVERFLOWING[dtype])
@@ -315,15 +383,16 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   }
 
   /** The first value of a source's chunk that is not finite. */
-  function report({ program }: Job, source: number, address: number, n: number, from: number, found: (finding: Finding) => void): void {
+  function report({ program }: Job, map: MemoryMap, source: number, address: number, n: number, from: number, found: (finding: Finding) => void): void {
     const dtype = program.sources[source] as FloatDType // only floats are looked at
     const width = bytesOf(dtype)
-    const room = new Uint32Array(memory.buffer, heap + mapOf(program).wide, GROUP)
+    const room = new Uint32Array(memory.buffer, heap + map.wide, GROUP)
     for (let s = 0; s < n; s += GROUP) {
       const m = Math.min(GROUP, n - s)
       if (engine.load[dtype](room.byteOffset, address + s * width, m) >>> 0 < NONFINITE) continue
       const index = room.findIndex((b, i) => i < m && (b & 0x7fffffff) >= NONFINITE)
-      return found({ source, index: from + s + index, value: new Float32Array(memory.buffer, room.byteOffset, GROUP)[index]! })
+      found({ source, index: from + s + index, value: new Float32Array(memory.buffer, room.byteOffset, GROUP)[index]! })
+      return
     }
   }
 

@@ -1,3 +1,4 @@
+import { rowsOf } from '../algebra/tensor.ts'
 import { openReader } from '../bytes/file.ts'
 import { type FileWriter, openWriter } from '../bytes/folder.ts'
 import type { SinkLocator } from '../bytes/sink.ts'
@@ -5,8 +6,8 @@ import type { Reader } from '../bytes/source.ts'
 import { bytesOf } from '../dtype.ts'
 import { type MemoryPlan, residentBytes } from '../plan/budget.ts'
 import type { InputFile, Task } from '../plan/plan.ts'
-import { type Program, rereads } from '../plan/program.ts'
-import { type Partials, runPass, type Step } from './folds.ts'
+import { isByRows, type Program, rereads } from '../plan/program.ts'
+import { type Known, type Partials, runPass, type Step } from './folds.ts'
 import { createRunner, type Finding, type Ports } from './runner.ts'
 import { createSelector } from './select.ts'
 
@@ -31,7 +32,7 @@ export type Unit =
       readonly step: Step
       readonly start: number
       readonly end: number
-      readonly scalars: Float64Array
+      readonly known: Known
     }
 
 /** A finding in the user's terms. */
@@ -69,8 +70,8 @@ export function createUnitRunner({ inputs, outputs, programs, memory, kernels }:
     const count = { read: 0, written: 0 }
     const nonfinite = new Map<string, Nonfinite>()
     if (unit.kind === 'range') {
-      const { task, pass, step, start, end, scalars } = unit
-      const job = { program: programs[task.program]!, pass, step, start, end, scalars, key: task.key, resident: false }
+      const { task, pass, step, start, end, known } = unit
+      const job = { program: programs[task.program]!, pass, step, start, end, known, key: task.key, resident: false }
       const partials = await runner.run(job, portsOf(task, count), f => note(nonfinite, task, f))
       return { finished: [], partials, ...count, nonfinite: [...nonfinite.values()] }
     }
@@ -81,16 +82,15 @@ export function createUnitRunner({ inputs, outputs, programs, memory, kernels }:
   async function whole(task: Task, count: { read: number; written: number }, nonfinite: Map<string, Nonfinite>): Promise<void> {
     if (task.size === 0) return
     const program = programs[task.program]!
-    const scalars = new Float64Array(program.scalars)
-    scalars.set(task.constants)
+    const known = startOf(program, task)
     const ports = portsOf(task, count)
     const resident = rereads(program) && residentBytes(program, task.size) <= memory.resident
-    if (resident) await runner.hold(program, task.size, ports)
+    if (resident) await runner.hold(program, known, ports)
     for (const [pass, spec] of program.passes.entries()) {
       const take = async (step: Step): Promise<readonly Partials[]> => [
-        await runner.run({ program, pass, step, start: 0, end: task.size, scalars, key: task.key, resident }, ports, f => note(nonfinite, task, f)),
+        await runner.run({ program, pass, step, start: 0, end: task.size, known, key: task.key, resident }, ports, f => note(nonfinite, task, f)),
       ]
-      await runPass(spec, task.size, scalars, helpers, take)
+      await runPass(spec, known, helpers, take)
     }
   }
 
@@ -126,6 +126,14 @@ export function createUnitRunner({ inputs, outputs, programs, memory, kernels }:
     readers.clear() // closing twice would close what somebody else has opened since
     writers.clear()
   }
+}
+
+/** What is known of a tensor before its first pass. */
+export function startOf(program: Program, { shape, size, constants }: Task): Known {
+  const columns = isByRows(program) ? rowsOf(shape).columns : 0
+  const scalars = new Float64Array(program.scalars)
+  scalars.set(constants)
+  return { size, columns, scalars, columnValues: Array.from({ length: program.columns }, () => new Float64Array(columns)) }
 }
 
 function note(into: Map<string, Nonfinite>, task: Task, { source, index, value }: Finding): void {

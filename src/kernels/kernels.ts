@@ -2,6 +2,7 @@ import type { FloatDType } from '../dtype.ts'
 import { WASM } from './_wasm.ts'
 
 type Pointer = number
+type ByRows = (d: Pointer, a: Pointer, rows: number, columns: number) => void
 type Convert = (d: Pointer, a: Pointer, n: number) => number
 
 /** The kernels written in AssemblyScript, over one linear memory. Buffers have room up to a multiple of 16 elements. */
@@ -9,6 +10,16 @@ export interface Kernels {
   /** Functions of one number in f64, the same bits on every machine (musl's, compiled in). */
   readonly sin: (x: number) => number
   readonly acos: (x: number) => number
+  readonly exp: (x: number) => number
+  readonly log: (x: number) => number
+  /** See assembly/rows.ts. Numbers of rows and columns are f64, elements f32. */
+  readonly row_sum: ByRows
+  readonly row_max: ByRows
+  readonly row_rank: (d: Pointer, a: Pointer, rows: number, columns: number, scratch: Pointer) => void
+  readonly rank_bytes: () => number
+  readonly column_add: ByRows
+  readonly spread_rows: ByRows
+  readonly spread_columns: ByRows
   readonly count_high: (counters: Pointer, a: Pointer, n: number) => void
   readonly count_low: (counters: Pointer, prefix: number, a: Pointer, n: number) => void
   readonly count_keys: (counters: Pointer, a: Pointer, n: number, least: number, shift: number) => void

@@ -1,7 +1,7 @@
 import { bytesOf, type DType, isFloat } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import { isSelect, type Pass, type Program } from './program.ts'
-import { BLOCK, type Tiling } from './tiling.ts'
+import { BLOCK, chunkOf, type Tiling } from './tiling.ts'
 
 /** Engine memory when nobody says otherwise. Node itself takes about 100 MB more. */
 export const DEFAULT_MEMORY = 256 * 2 ** 20
@@ -10,6 +10,7 @@ const MIN_CHUNK = 256 // below this the calls cost more than the arithmetic
 const SLACK = 128 // per buffer: the code handles groups of 16 elements, buffers begin at multiples of 64
 const COUNTERS = 2 * 65_536 * 4 // bytes of a radix select's counters
 const COLLECT_CHUNKS = 8 // what a select may collect from its bracket, in chunks; more, and it counts instead
+const RANK_COUNTERS = 3 * 2048 * 4 // of a sort of one row: kernels/assembly/rows.ts
 const WASM_LIMIT = 4 * 2 ** 30 - 2 ** 26 // a wasm32 memory ends at 4 GiB
 const KERNEL_BYTES = 2 * 65_536 // the kernels' own tables, rounded up to pages
 const RESIDENT = 64 * 2 ** 20 // bytes of inputs that a thread keeps between passes: beyond this reading again is as fast
@@ -28,8 +29,9 @@ export interface MemoryPlan {
 
 /** Where a program's buffers lie in a thread's memory: offsets in bytes from its first free one. */
 export interface MemoryMap {
-  /** Addresses, scalars and constants for the code: execute/assemble.ts. */
-  readonly parameters: number
+  /** Addresses, scalars and constants for the code of each stage, and of one more: execute/assemble.ts. */
+  readonly parameters: readonly number[]
+  readonly parameterBytes: number
   /** Per source: a chunk as stored, and where generated code does not read the dtype a chunk of float32. */
   readonly raw: readonly number[]
   readonly converted: readonly (number | null)[]
@@ -39,11 +41,23 @@ export interface MemoryMap {
   /** Per select of a pass, in order: room for `collected` float32. */
   readonly selects: readonly number[]
   readonly collected: number
-  readonly counters: number
+  readonly counters: readonly number[]
+  /** Per slot of the rows: float64, one for each row of a chunk. Per slot of the columns likewise, one for each column. */
+  readonly rows: readonly number[]
+  readonly columns: readonly number[]
+  /** Per buffer a chunk of float32, and per result of a stage that row ops or sums of columns read. */
+  readonly buffers: readonly number[]
+  readonly results: readonly number[]
+  readonly ranks: number
+  /** Elements of a chunk. */
+  readonly chunk: number
   readonly size: number
 }
 
-export function mapMemory({ sources, output, scalars, passes }: Program, { chunk }: Tiling): MemoryMap {
+/** `columns`: the length of the tensor's rows, 0 where the program does not look at rows. */
+export function mapMemory(program: Program, tiling: Tiling, columns = 0): MemoryMap {
+  const { sources, output, scalars, passes } = program
+  const chunk = chunkOf(columns, tiling)
   let size = 0
   const take = (bytes: number): number => {
     const at = size
@@ -52,16 +66,27 @@ export function mapMemory({ sources, output, scalars, passes }: Program, { chunk
   }
   const most = (of: (pass: Pass) => number): number => passes.reduce((max, pass) => Math.max(max, of(pass)), 0)
   const selects = most(p => p.folds.filter(isSelect).length)
+  const ops = most(p => p.stages.reduce((sum, stage) => Math.max(sum, stage.ops.length), 0))
+  const results = most(p => Math.max(p.folds.filter(f => f.kind === 'columns').length, ...p.stages.map(stage => stage.rowOps.length)))
+  const parameterBytes = 4096 + 16 * (sources.length + scalars + program.buffers + 3 * ops + most(p => 3 * p.folds.length)) // a constant or two for each op
   const collected = COLLECT_CHUNKS * chunk
+  const several = (count: number, bytes: number): number[] => Array.from({ length: count }, () => take(bytes))
   return {
-    parameters: take(4096 + 16 * (sources.length + scalars + most(p => p.ops.length) + most(p => 2 * p.folds.length))), // a constant or two for each op
+    parameters: several(most(p => p.stages.length) + 1, parameterBytes),
+    parameterBytes,
     raw: sources.map(dtype => take(chunk * bytesOf(dtype))),
     converted: sources.map(dtype => (isNative(dtype) ? null : take(chunk * 4))),
     stored: take(chunk * bytesOf(output)),
     wide: take(chunk * 4),
-    selects: Array.from({ length: selects }, () => take(collected * 4)),
+    selects: several(selects, collected * 4),
     collected,
-    counters: selects > 0 ? take(COUNTERS) : 0,
+    counters: several(selects, COUNTERS),
+    rows: several(program.rows, columns === 0 ? 0 : (chunk / columns) * 8),
+    columns: several(program.columns, columns * 8),
+    buffers: several(program.buffers, chunk * 4),
+    results: several(results, chunk * 4),
+    ranks: columns === 0 ? 0 : take(RANK_COUNTERS + 16 * columns),
+    chunk,
     size,
   }
 }
@@ -74,14 +99,15 @@ export interface BudgetRequest {
   readonly threads: number
   /** Fixed by tests of the law that tiling changes no byte. */
   readonly tiling?: Tiling | undefined
-  readonly programs: readonly Program[]
+  /** Every program, with every length of row that it meets, 0 where rows do not matter. */
+  readonly needs: readonly { readonly program: Program; readonly columns: number }[]
   /** For each task that looks at its inputs more than once, their bytes. */
   readonly rereading: readonly number[]
 }
 
 /** Chooses the chunk so that every program fits; throws when even the smallest does not. What is left keeps inputs between passes. */
-export function planMemory({ memory, threads, tiling: fixed, programs, rereading }: BudgetRequest): MemoryPlan {
-  const need = (tiling: Tiling): number => KERNEL_BYTES + programs.reduce((most, p) => Math.max(most, mapMemory(p, tiling).size), 0)
+export function planMemory({ memory, threads, tiling: fixed, needs, rereading }: BudgetRequest): MemoryPlan {
+  const need = (tiling: Tiling): number => KERNEL_BYTES + needs.reduce((most, n) => Math.max(most, mapMemory(n.program, tiling, n.columns).size), 0)
   const share = Math.min(Math.floor(memory / threads), WASM_LIMIT)
   let tiling: Tiling = fixed ?? { chunk: BLOCK }
   while (!fixed && need(tiling) > share && tiling.chunk > MIN_CHUNK) tiling = { chunk: tiling.chunk / 2 }

@@ -1,8 +1,8 @@
-import { isMap } from '../algebra/ops.ts'
+import { isFold, isMap, isRow, type RowOp } from '../algebra/ops.ts'
 import type { Tensor } from '../algebra/tensor.ts'
 import { type DType, type FloatDType, isFloat } from '../dtype.ts'
 import { assert } from '../errors.ts'
-import { asScalar, type ElementOp, type Fold, isScalar, type Operand, type Pass, type Program, type ScalarOp } from './program.ts'
+import { asScalar, type ElementOp, type Fold, isScalar, type Operand, type Pass, type Program, type ScalarOp, type Stage, type VectorOp } from './program.ts'
 
 /** A formula's program, and what the task must put into its slots. */
 export interface Compiled {
@@ -12,8 +12,7 @@ export interface Compiled {
   readonly key: string
 }
 
-/** Folds and what is computed from them alone: one number for the whole tensor. */
-const isNumber = (t: Tensor): boolean => t.shape.length === 0
+const isNumber = (t: Tensor): boolean => t.space === 'number'
 
 /**
  * Cuts a formula into passes over its inputs and each pass into ops on elements.
@@ -21,41 +20,66 @@ const isNumber = (t: Tensor): boolean => t.shape.length === 0
  */
 export function compile(root: Tensor, sources: readonly FloatDType[], output: FloatDType): Compiled {
   assert(!isNumber(root), 'the formula of a tensor gives a tensor')
-  const scalars = numberScalars(root)
+  const slots = numberSlots(root)
   const passes: Pass[] = []
-  for (let p = 0; p <= root.level; p++) passes.push(compilePass(root, p, scalars))
+  for (let p = 0; p <= root.level; p++) passes.push(compilePass(root, p, slots))
   const program: Program = {
     copy: false,
     sources,
     output,
-    constants: scalars.constants.length,
-    scalars: scalars.slots.size,
+    constants: slots.constants.length,
+    scalars: slots.scalars.size,
+    rows: slots.rows.size,
+    columns: slots.columns.size,
+    buffers: slots.buffers.size,
     passes,
   }
-  return { program, constants: scalars.constants, key: JSON.stringify(program) }
+  return { program, constants: slots.constants, key: JSON.stringify(program) }
 }
 
 /** The program that moves a tensor's bytes as they are. */
 export function compileCopy(dtype: DType): Compiled {
   const ops: ElementOp[] = isFloat(dtype) ? [{ kind: 'load', source: 0 }] : []
-  const program: Program = { copy: true, sources: [dtype], output: dtype, constants: 0, scalars: 0, passes: [{ scalars: [], ops, folds: [], output: null }] }
+  const pass: Pass = { scalars: [], columns: [], stages: [{ spreads: [], ops, rowOps: [], rows: [] }], folds: [], output: null }
+  const program: Program = { copy: true, sources: [dtype], output: dtype, constants: 0, scalars: 0, rows: 0, columns: 0, buffers: 0, passes: [pass] }
   return { program, constants: [], key: JSON.stringify(program) }
 }
 
-interface Scalars {
-  readonly slots: ReadonlyMap<Tensor, number>
+/** Where the results live that outlast a loop over elements. */
+interface Slots {
+  /** Constants first. */
+  readonly scalars: ReadonlyMap<Tensor, number>
   readonly constants: readonly number[]
+  readonly rows: ReadonlyMap<Tensor, number>
+  readonly columns: ReadonlyMap<Tensor, number>
+  /** Of numbers of rows and columns that meet elements, and of ranks. */
+  readonly buffers: ReadonlyMap<Tensor, number>
 }
 
-/** Gives every scalar node a slot, constants first. */
-function numberScalars(root: Tensor): Scalars {
+function numberSlots(root: Tensor): Slots {
   const constants: Tensor[] = []
   const others: Tensor[] = []
+  const rows: Tensor[] = []
+  const columns: Tensor[] = []
+  const spread = new Set<Tensor>()
   visit([root], t => {
     if (t.op === 'constant') constants.push(t)
     else if (isNumber(t)) others.push(t)
+    else if (t.space === 'rows') rows.push(t)
+    else if (t.space === 'columns') columns.push(t)
+    else if (t.op === 'row_rank') spread.add(t)
+    const meets = t.space === 'elements' || isFold(t.op) || isRow(t.op)
+    if (meets) for (const i of t.inputs) if (i.space === 'rows' || i.space === 'columns') spread.add(i)
   })
-  return { slots: new Map([...constants, ...others].map((t, i) => [t, i])), constants: constants.map(t => t.arg as number) }
+  if (root.space !== 'elements') spread.add(root)
+  const numbered = (tensors: Iterable<Tensor>): Map<Tensor, number> => new Map([...tensors].map((t, i) => [t, i]))
+  return {
+    scalars: numbered([...constants, ...others]),
+    constants: constants.map(t => t.arg as number),
+    rows: numbered(rows),
+    columns: numbered(columns),
+    buffers: numbered(spread),
+  }
 }
 
 /** Each node once, inputs before what uses them. */
@@ -70,37 +94,77 @@ function visit(roots: readonly Tensor[], see: (t: Tensor) => void, into: (t: Ten
   roots.forEach(walk)
 }
 
-function compilePass(root: Tensor, p: number, { slots }: Scalars): Pass {
-  const slot = (t: Tensor): number => slots.get(t)!
+function compilePass(root: Tensor, p: number, slots: Slots): Pass {
+  const slot = (t: Tensor): number => slots.scalars.get(t)!
   const scalars: ScalarOp[] = []
+  const columns: VectorOp[] = []
   const folded: Tensor[] = []
   visit([root], t => {
-    if (isNumber(t) && isMap(t.op) && t.level === p) scalars.push({ op: t.op, to: slot(t), inputs: t.inputs.map(slot) })
-    if ((t.op === 'sum' || t.op === 'largest') && t.level === p + 1) folded.push(t)
+    if (t.level === p && isMap(t.op)) {
+      if (isNumber(t)) scalars.push({ op: t.op, to: slot(t), inputs: t.inputs.map(slot) })
+      if (t.space === 'columns') columns.push(vectorOp(t, slots.columns, slot))
+    }
+    if (isFold(t.op) && t.level === p + 1) folded.push(t)
   })
   const isLast = p === root.level
-  const { ops, resultOf } = linearise([...folded.map(t => t.inputs[0]!), ...(isLast ? [root] : [])], slot)
+  const ends = [...folded.map(t => t.inputs[0]!), ...(isLast ? [root] : [])]
+  const { stages, resultOf } = compileStages(ends, slots, slot)
   const folds = folded.map((t): Fold => {
-    const [of, to] = [resultOf(t.inputs[0]!), slot(t)]
-    return t.op === 'sum' ? { kind: 'sum', of, to } : { kind: 'select', of, rank: slot(t.inputs[1]!), to }
+    const of = resultOf(t.inputs[0]!)
+    if (t.op === 'column_sum') return { kind: 'columns', of, to: slots.columns.get(t)! }
+    return t.op === 'sum' ? { kind: 'sum', of, to: slot(t) } : { kind: 'select', of, rank: slot(t.inputs[1]!), to: slot(t) }
   })
-  return { scalars, ops, folds, output: isLast ? resultOf(root) : null }
+  return { scalars, columns, stages, folds, output: isLast ? resultOf(root) : null }
 }
 
-/** The ops which `roots` need, inputs first. */
-function linearise(roots: readonly Tensor[], slot: (t: Tensor) => number): { ops: ElementOp[]; resultOf: (t: Tensor) => number } {
+/** What is kept from pass to pass ends the way down a formula. */
+const isInner = (t: Tensor): boolean => t.space === 'elements' || t.space === 'rows'
+
+/** A stage for each level of row ops, and the last for `ends`. */
+function compileStages(ends: readonly Tensor[], slots: Slots, slot: (t: Tensor) => number): { stages: readonly Stage[]; resultOf: (t: Tensor) => number } {
+  const nodes: Tensor[] = []
+  visit(ends, t => void (isInner(t) && nodes.push(t)), isInner)
+  const count = nodes.reduce((most, t) => Math.max(most, t.rowLevel), 0) + 1
+  let results: (t: Tensor) => number = () => -1
+  const stages = Array.from({ length: count }, (_, s): Stage => {
+    const called = nodes.filter(t => isRow(t.op) && t.rowLevel === s + 1)
+    const { ops, resultOf, spreads } = linearise(s === count - 1 ? ends : called.map(t => t.inputs[0]!), slots, slot)
+    results = resultOf
+    return {
+      spreads,
+      ops,
+      rowOps: called.map(t => ({ op: t.op as RowOp, of: resultOf(t.inputs[0]!), to: (t.space === 'rows' ? slots.rows : slots.buffers).get(t)! })),
+      rows: nodes.filter(t => t.space === 'rows' && isMap(t.op) && t.rowLevel === s + 1).map(t => vectorOp(t, slots.rows, slot)),
+    }
+  })
+  return { stages, resultOf: results }
+}
+
+function vectorOp(t: Tensor, vectors: ReadonlyMap<Tensor, number>, slot: (t: Tensor) => number): VectorOp {
+  assert(isMap(t.op), `${t.op} is arithmetic`)
+  return { op: t.op, to: vectors.get(t)!, operands: t.inputs.map(i => (isNumber(i) ? asScalar(slot(i)) : vectors.get(i)!)) }
+}
+
+/** The element ops which `roots` need, inputs first. */
+function linearise(roots: readonly Tensor[], slots: Slots, slot: (t: Tensor) => number): { ops: ElementOp[]; resultOf: (t: Tensor) => number; spreads: Stage['spreads'] } {
   const results = new Map<Tensor, number>()
   const ops: ElementOp[] = []
+  const spreads: { buffer: number; from: 'rows' | 'columns'; slot: number }[] = []
   visit(
     roots,
     t => {
       if (isNumber(t)) return
       results.set(t, ops.length)
-      ops.push(elementOp(t, i => (isNumber(i) ? asScalar(slot(i)) : results.get(i)!)))
+      const buffer = slots.buffers.get(t)
+      if (buffer === undefined) ops.push(elementOp(t, i => (isNumber(i) ? asScalar(slot(i)) : results.get(i)!)))
+      else {
+        ops.push({ kind: 'buffer', buffer })
+        if (t.space === 'rows' || t.space === 'columns') spreads.push({ buffer, from: t.space, slot: slots[t.space].get(t)! })
+      }
     },
-    t => !isNumber(t),
+    t => t.space === 'elements' && !slots.buffers.has(t),
   )
-  return { ops, resultOf: t => results.get(t)! }
+  return { ops, resultOf: t => results.get(t)!, spreads }
 }
 
 function elementOp(t: Tensor, operand: (t: Tensor) => Operand): ElementOp {

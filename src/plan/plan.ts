@@ -1,4 +1,4 @@
-import type { Tensor } from '../algebra/tensor.ts'
+import { rowsOf, type Tensor } from '../algebra/tensor.ts'
 import type { Locator } from '../bytes/source.ts'
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
 import { bytesOf, type DType, type FloatDType, isFloat, sizeOf } from '../dtype.ts'
@@ -11,7 +11,7 @@ import { indexOf, layOut, type OutputFile } from './layout.ts'
 import { createLowering, type Lowered } from './lower.ts'
 import { notesOf } from './notes.ts'
 import { type Compiled, compile, compileCopy } from './passes.ts'
-import { type Program, rereads } from './program.ts'
+import { isByRows, type Program, rereads, sourcesOf } from './program.ts'
 import { provenance } from './provenance.ts'
 import { randomKey } from './random.ts'
 import type { Tiling } from './tiling.ts'
@@ -110,7 +110,7 @@ export function plan(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint
     memory: options.memory ?? DEFAULT_MEMORY,
     threads: Math.min(MAX_THREADS, options.threads ?? (globalThis.navigator?.hardwareConcurrency as number | undefined) ?? DEFAULT_THREADS),
     tiling: options.tiling,
-    programs,
+    needs: distinctNeeds(tasks, programs),
     rereading: tasks.flatMap(t => (rereads(programs[t.program]!) ? [residentBytes(programs[t.program]!, t.size)] : [])),
   })
   const companions = companionsOf(recipe, checkpoints, donor, lowered, indexOf(outputs))
@@ -187,8 +187,19 @@ function inputFiles(checkpoints: ReadonlyMap<string, Checkpoint>): { files: Inpu
   return { files, first }
 }
 
+/** Every program with every length of row that it meets, if rows matter to it. */
+function distinctNeeds(tasks: readonly Task[], programs: readonly Program[]): { program: Program; columns: number }[] {
+  const needs = new Map<string, { program: Program; columns: number }>()
+  for (const task of tasks) {
+    const program = programs[task.program]!
+    const columns = isByRows(program) ? rowsOf(task.shape).columns : 0
+    needs.set(`${task.program} ${columns}`, { program, columns })
+  }
+  return [...needs.values()]
+}
+
 /** Bytes read for a task if every pass reads what it loads anew. */
 function bytesRead(task: Task, program: Program): number {
   if (program.copy) return task.size * bytesOf(program.output)
-  return program.passes.reduce((sum, pass) => sum + pass.ops.reduce((s, op) => s + (op.kind === 'load' ? task.size * bytesOf(program.sources[op.source]!) : 0), 0), 0)
+  return program.passes.reduce((sum, pass) => sum + sourcesOf(pass).reduce((s, source) => s + task.size * bytesOf(program.sources[source]!), 0), 0)
 }

@@ -1,4 +1,4 @@
-import type { MapOp } from '../algebra/ops.ts'
+import type { MapOp, RowOp } from '../algebra/ops.ts'
 import type { DType } from '../dtype.ts'
 
 /** A number from 0 names an earlier result of the pass, one for each element; −1 − j names scalar j. */
@@ -11,6 +11,8 @@ export const asScalar = (index: number): Operand => -1 - index
 export type ElementOp =
   | { readonly kind: 'load'; readonly source: number }
   | { readonly kind: 'random'; readonly label: number }
+  /** A buffer of float32, one for each element: numbers of rows or columns spread over their elements, or what a row op left there. */
+  | { readonly kind: 'buffer'; readonly buffer: number }
   | { readonly kind: 'map'; readonly op: MapOp | 'keep' | 'drop'; readonly operands: readonly Operand[] }
 
 /** Arithmetic on scalars, in float64, between passes. */
@@ -20,15 +22,38 @@ export interface ScalarOp {
   readonly inputs: readonly number[]
 }
 
+/** Arithmetic on numbers of rows, or of columns, in float64. Operands from 0 name slots of rows (columns), −1 − j scalar j. */
+export interface VectorOp {
+  readonly op: MapOp
+  readonly to: number
+  readonly operands: readonly Operand[]
+}
+
+/** Of a chunk of whole rows: element ops, and at the end row ops on their results. Only the last stage of a pass has what folds and output need. */
+export interface Stage {
+  /** Buffers to be filled before. */
+  readonly spreads: readonly { readonly buffer: number; readonly from: 'rows' | 'columns'; readonly slot: number }[]
+  readonly ops: readonly ElementOp[]
+  /** Of result `of`: sum and maximum into slot `to` of the rows, the rank into buffer `to`. */
+  readonly rowOps: readonly { readonly op: RowOp; readonly of: number; readonly to: number }[]
+  /** After the row ops. */
+  readonly rows: readonly VectorOp[]
+}
+
 /** What a pass gathers of result `of` into scalar `to`: the sum, or the element of descending rank `rank` (a scalar, from 1). */
-export type Fold = { readonly kind: 'sum'; readonly of: number; readonly to: number } | { readonly kind: 'select'; readonly of: number; readonly rank: number; readonly to: number }
+export type Fold =
+  | { readonly kind: 'sum'; readonly of: number; readonly to: number }
+  | { readonly kind: 'columns'; readonly of: number; readonly to: number }
+  | { readonly kind: 'select'; readonly of: number; readonly rank: number; readonly to: number }
 export type Select = Extract<Fold, { readonly kind: 'select' }>
 export const isSelect = (fold: Fold): fold is Select => fold.kind === 'select'
 
 export interface Pass {
   /** Before the pass, with what earlier passes gathered. */
   readonly scalars: readonly ScalarOp[]
-  readonly ops: readonly ElementOp[]
+  readonly columns: readonly VectorOp[]
+  /** More than one only where row ops end the others. */
+  readonly stages: readonly Stage[]
   readonly folds: readonly Fold[]
   /** The result that is the output; null but in the last pass. */
   readonly output: number | null
@@ -46,8 +71,20 @@ export interface Program {
   /** Scalars [0, constants) come from the task. */
   readonly constants: number
   readonly scalars: number
+  /** Slots of numbers of rows and of columns, and buffers. */
+  readonly rows: number
+  readonly columns: number
+  readonly buffers: number
   readonly passes: readonly Pass[]
 }
+
+export const lastStage = ({ stages }: Pass): Stage => stages.at(-1)!
+
+/** The sources that a pass loads. */
+export const sourcesOf = ({ stages }: Pass): readonly number[] => [...new Set(stages.flatMap(s => s.ops.flatMap(op => (op.kind === 'load' ? [op.source] : []))))]
+
+/** Whether the program needs whole rows at a time. */
+export const isByRows = ({ rows, columns, buffers }: Program): boolean => rows + columns + buffers > 0
 
 /** Whether the program looks at its inputs more than once. */
 export const rereads = ({ passes }: Program): boolean => passes.length > 1

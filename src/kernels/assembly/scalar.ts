@@ -6,3 +6,5 @@
 export function sin(x: f64): f64 { return NativeMath.sin(x) }
 /** Arguments beyond ±1 (rounding) count as ±1. */
 export function acos(x: f64): f64 { return NativeMath.acos(max<f64>(-1, min<f64>(1, x))) }
+export function exp(x: f64): f64 { return NativeMath.exp(x) }
+export function log(x: f64): f64 { return NativeMath.log(x) }
