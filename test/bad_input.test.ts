@@ -276,7 +276,7 @@ const COMMANDS: readonly (readonly [what: string, status: number, args: readonly
     '--force on a folder without a model',
     1,
     ['merge', 'base', 'occupied', '--model', 'base=base', '--force'],
-    ['error: the output folder occupied holds more than a model, and --force would delete it', '  fix: choose another name, or empty the folder yourself'],
+    ['error: the output folder occupied holds more than a model (notes.txt), and --force would delete it', '  fix: choose another name, or empty the folder yourself'],
   ],
   [
     'an output inside an input',

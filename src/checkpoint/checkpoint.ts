@@ -10,7 +10,7 @@ import { locate } from './_locate.ts'
 import { collectSidecars, type Sidecar } from './_sidecars.ts'
 import { type Layers, layersOf } from './architecture.ts'
 
-export type { Sidecar } from './_sidecars.ts'
+export { isModelFile, type Sidecar } from './_sidecars.ts'
 export type { LayerOf, Layers } from './architecture.ts'
 
 export interface CheckpointFile {
