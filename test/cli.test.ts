@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { copyFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { line } from '../src/cli/_progress.ts'
@@ -83,6 +83,18 @@ test('the output tells what it was made of, and config.json its new dtype', () =
   const { base } = JSON.parse(files[0].metadata['merganser.inputs'])
   const [input] = JSON.parse(merganser(folder, 'inspect', 'base', '--json').stdout).files
   expect(base).toEqual({ path: 'base', headers: { 'model.safetensors': `sha256:${input.headerSha256}` } })
+})
+
+test('config.json is the donor’s text but for what changes', () => {
+  const config = '{\n    "time_step_limit": [0.0, Infinity],\n    "seed": 12345678901234567890,\n    "torch_dtype": "float32",\n    "eps": 1e-05\n}'
+  writeFiles(folder, { 'verbatim/config.json': config })
+  copyFileSync(join(folder, 'base/model.safetensors'), join(folder, 'verbatim/model.safetensors'))
+  const merged = (out: string, ...more: readonly string[]): string => {
+    expect(merganser(folder, 'merge', 'v', out, '--model', 'v=verbatim', ...more).status).toBe(0)
+    return readFileSync(join(folder, out, 'config.json'), 'utf8')
+  }
+  expect(merged('verbatim-same')).toBe(config)
+  expect(merged('verbatim-bf16', '--dtype', 'bf16')).toBe(config.replace('"float32"', '"bfloat16"'))
 })
 
 test('shard_size cuts the output into files with an index, which opens again', () => {

@@ -1,6 +1,7 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
 import { torchName } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
+import { type JsonScalar, patchJson } from '../patch_json.ts'
 import type { Expression, Recipe } from '../recipe/recipe.ts'
 import type { Lowered } from './lower.ts'
 
@@ -41,11 +42,11 @@ export function companionsOf(
   const files: Companion[] = []
   const notes: string[] = []
   const tokenizerDonor = recipe.output.tokenizerFrom ?? donor
-  const config = checkpoints.get(donor)!.config
-  if (config) {
-    const { changed, note } = adapt(config, recipe, checkpoints.get(donor)!, lowered)
+  const { config, configText } = checkpoints.get(donor)!
+  if (config && configText !== null) {
+    const { changes, note } = changesOf(config, recipe, checkpoints.get(donor)!, lowered)
     if (note) notes.push(note)
-    files.push(written('config.json', `${pythonJson(changed)}\n`))
+    files.push(written('config.json', patchJson(configText, changes)))
   }
   for (const sidecar of checkpoints.get(donor)!.sidecars) if (sidecar.role !== 'tokenizer') files.push(sidecar)
   for (const sidecar of checkpoints.get(tokenizerDonor)!.sidecars) if (sidecar.role === 'tokenizer') files.push(sidecar)
@@ -62,27 +63,21 @@ export function companionsOf(
   }
 }
 
-/** JSON as Python writes and reads it: NaN and infinities are bare words (Mamba-2's config.json has one), which JSON.stringify turns into null. */
-function pythonJson(value: unknown): string {
-  const mark = '\u0000number '
-  const text = JSON.stringify(value, (_, v: unknown) => (typeof v === 'number' && !Number.isFinite(v) ? mark + v : v), 2)
-  return text.replaceAll(/"\\u0000number (-?Infinity|NaN)"/g, '$1')
-}
-
 const written = (name: string, text: string): Companion => ({ name, text, size: new TextEncoder().encode(text).length })
 
-/** config.json with the dtype and vocabulary that the tensors really have. */
-function adapt(
+/** What config.json must say anew: the dtype and vocabulary that the tensors really have. */
+function changesOf(
   config: Readonly<Record<string, unknown>>,
   recipe: Recipe,
   donor: Checkpoint,
   lowered: ReadonlyMap<string, Lowered>,
-): { changed: Record<string, unknown>; note: string | null } {
-  const changed: Record<string, unknown> = { ...config }
-  if (recipe.output.dtype) changed['dtype' in config ? 'dtype' : 'torch_dtype'] = torchName(recipe.output.dtype)
+): { changes: Readonly<Record<string, JsonScalar>>; note: string | null } {
+  const { dtype } = recipe.output
+  const dtypeKeys = ['dtype', 'torch_dtype'].filter(key => key in config)
+  const changes: Record<string, JsonScalar> = dtype ? Object.fromEntries((dtypeKeys.length > 0 ? dtypeKeys : ['torch_dtype']).map(key => [key, torchName(dtype)])) : {}
   const was = config['vocab_size']
   const rows = [...lowered].find(([name, { shape }]) => shape.length === 2 && donor.tensors.get(name)?.shape[0] === was && shape[0] !== was)?.[1].shape[0]
-  if (rows === undefined) return { changed, note: null }
-  changed['vocab_size'] = rows
-  return { changed, note: `the vocabularies differ: embeddings keep the first ${rows} rows, and config.json's vocab_size goes from ${was} to ${rows}` }
+  if (rows === undefined) return { changes, note: null }
+  changes['vocab_size'] = rows
+  return { changes, note: `the vocabularies differ: embeddings keep the first ${rows} rows, and config.json's vocab_size goes from ${was} to ${rows}` }
 }
