@@ -13,6 +13,7 @@ const model = (rows = 2, extra = {}) => ({ [W]: { shape: [rows, 2], values: Arra
 beforeAll(() => {
   for (const name of ['base', 'code', 'math']) writeModel(join(folder, name), model())
   writeModel(join(folder, 'wide'), model(3))
+  writeModel(join(folder, 'quantised'), { [W]: { dtype: 'I8', shape: [2, 2] } })
   writeModel(join(folder, 'more'), model(2, { 'score.weight': { shape: [1, 2] } }))
   writeModel(join(folder, 'deep'), { ...model(), 'model.layers.1.w.weight': { shape: [2, 2] } })
   writeModel(join(folder, 'large'), model(), { architectures: ['Toy'], hidden_size: 16 })
@@ -203,6 +204,16 @@ const COMMANDS: readonly (readonly [what: string, status: number, args: readonly
       'error: score.weight: in more, but not in base',
       '  at expression',
       "  fix: say what becomes of it in `rules:`, e.g. `- { tensors: 'score.weight', from: more }` or `drop: true`",
+    ],
+  ],
+  [
+    'a tensor of whole numbers in one model and floats in another',
+    1,
+    ['merge', 'base + 0.5*(quantised - base)', 'out', '--model', 'base=base', '--model', 'quantised=quantised'],
+    [
+      'error: model.layers.0.w.weight: I8 in quantised and F32 in base, and only floats can be merged',
+      '  at expression',
+      "  fix: merge models of one kind, or take the tensor from one of them: `rules: [{ tensors: 'model.layers.0.w.weight', from: base }]`",
     ],
   ],
   [

@@ -41,6 +41,19 @@ test('an expression merges every tensor; whole numbers pass through from the bas
   expect(await values('expression', 'model.ids')).toEqual([7, 8])
 })
 
+test('whole numbers that differ in kind or are missing come from the donor, with a note', () => {
+  const model = (name: string, more: Parameters<typeof writeModel>[1]) => writeModel(join(folder, name), { 'w.weight': { shape: [1] }, ...more })
+  model('ids8', { ids: { dtype: 'U8', shape: [2], values: [1, 2] }, mask: { dtype: 'BOOL', shape: [1], values: [1] }, same: { dtype: 'U8', shape: [1], values: [3] } })
+  model('ids16', { ids: { dtype: 'I16', shape: [2], values: [1, 0, 2, 0] }, same: { dtype: 'U8', shape: [1], values: [4] }, extra: { dtype: 'U8', shape: [1], values: [5] } })
+  const { stderr, status } = merganser(folder, 'merge', 'a + 0.5*(b - a)', 'ids', '--model', 'a=ids8', '--model', 'b=ids16')
+  expect(stderr.split('\n')).toEqual([
+    'note: 4 tensors of whole numbers pass through unchanged from a, b, e.g. ids',
+    'note: 3 of them differ between the models, e.g. ids (U8 [2] in a, I16 [2] in b)',
+    '',
+  ])
+  expect(status).toBe(0)
+})
+
 test('rules: the first that matches wins; layers, globs, from, drop and gradients do what they say', async () => {
   writeFiles(folder, {
     'rules.yml': `
