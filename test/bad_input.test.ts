@@ -13,6 +13,8 @@ const model = (rows = 2, extra = {}) => ({ [W]: { shape: [rows, 2], values: Arra
 beforeAll(() => {
   for (const name of ['base', 'code', 'math']) writeModel(join(folder, name), model())
   writeModel(join(folder, 'wide'), model(3))
+  writeModel(join(folder, 'double'), { [W]: { dtype: 'F64', shape: [2, 2], values: [1, 2, 1e300, 4] } })
+  writeModel(join(folder, 'damaged'), { [W]: { dtype: 'F64', shape: [2, 2], values: [1, 2, 1e300, Number.NEGATIVE_INFINITY] } })
   writeModel(join(folder, 'quantised'), { [W]: { dtype: 'I8', shape: [2, 2] } })
   writeModel(join(folder, 'more'), model(2, { 'score.weight': { shape: [1, 2] } }))
   writeModel(join(folder, 'deep'), { ...model(), 'model.layers.1.w.weight': { shape: [2, 2] } })
@@ -253,6 +255,22 @@ const COMMANDS: readonly (readonly [what: string, status: number, args: readonly
     1,
     ['merge', 'base + (inf - base)', 'out', '--model', 'base=base', '--model', 'inf=inf'],
     ['error: inf contains -infinity', '  at model.layers.0.w.weight[0, 1]', '  fix: use an undamaged copy of the model, or pass --allow-nonfinite to merge all the same'],
+  ],
+  [
+    'a float64 that float32 cannot hold',
+    1,
+    ['merge', 'base + 0.5*(double - base)', 'out', '--model', 'base=base', '--model', 'double=double'],
+    [
+      'error: double contains 1e+300, and merges are computed in float32, which ends at 3.4e38',
+      '  at model.layers.0.w.weight[1, 0]',
+      '  fix: take the tensor unchanged from one model, or pass --allow-nonfinite to merge it as infinity',
+    ],
+  ],
+  [
+    'infinity behind a large float64 in a model that is copied',
+    1,
+    ['merge', 'damaged', 'out', '--model', 'damaged=damaged'],
+    ['error: damaged contains -infinity', '  at model.layers.0.w.weight[1, 1]', '  fix: use an undamaged copy of the model, or pass --allow-nonfinite to merge all the same'],
   ],
   [
     'a value that the output dtype cannot hold',

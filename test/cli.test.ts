@@ -98,6 +98,12 @@ test('the output tells what it was made of, and config.json its new dtype', () =
   expect(base).toEqual({ path: 'base', headers: { 'model.safetensors': `sha256:${input.headerSha256}` } })
 })
 
+test('a copied float64 keeps values that float32 could not hold', async () => {
+  writeModel(join(folder, 'double'), { w: { dtype: 'F64', shape: [3], values: [1e300, -1.7e308, 5e-324] } })
+  expect(merganser(folder, 'merge', 'd', 'double-copy', '--model', 'd=double').stderr).toBe('')
+  expect(await values('double-copy', 'w')).toEqual([1e300, -1.7e308, 5e-324])
+})
+
 test('config.json is the donor’s text but for what changes', () => {
   const config = '{\n    "time_step_limit": [0.0, Infinity],\n    "seed": 12345678901234567890,\n    "torch_dtype": "float32",\n    "eps": 1e-05\n}'
   writeFiles(folder, { 'verbatim/config.json': config })

@@ -174,6 +174,12 @@ function bytesLeft(plan: Plan, finished: ReadonlySet<number>): { read: number; w
 function nonfiniteError({ tensor, model, index, value }: Nonfinite): MergeError {
   const where = `${tensor}[${index.join(', ')}]`
   const name = Number.isNaN(value) ? 'NaN' : value > 0 ? 'infinity' : '-infinity'
+  if (model !== null && Number.isFinite(value)) {
+    return new MergeError(`${model} contains ${value}, and merges are computed in float32, which ends at 3.4e38`, {
+      where,
+      fix: 'take the tensor unchanged from one model, or pass --allow-nonfinite to merge it as infinity',
+    })
+  }
   if (model !== null) return new MergeError(`${model} contains ${name}`, { where, fix: 'use an undamaged copy of the model, or pass --allow-nonfinite to merge all the same' })
   const what = Number.isFinite(value) ? `the value ${value} is too large for the output's dtype` : `the merge gives ${name}`
   return new MergeError(what, { where, fix: 'write a wider dtype (bf16 or f32) or lower the weights, or pass --allow-nonfinite to write it all the same' })
