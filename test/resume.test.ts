@@ -190,6 +190,16 @@ test('where the system tells no boot, a journal older than the start of the mach
   expect(isWhole('dated')).toBe(true)
 })
 
+test('--json whose reader goes away, as with `| head -1`: the merge goes on to its end', async () => {
+  const child = spawn(process.execPath, [CLI, 'merge', 'recipe.yml', 'unread', '--json'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
+  let stderr = ''
+  child.stderr.on('data', text => (stderr += text))
+  child.stdout.once('data', () => child.stdout.destroy())
+  const status = await new Promise<number | null>(resolve => child.on('close', resolve))
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+  expect(isWhole('unread')).toBe(true)
+})
+
 test('Ctrl-C stops between tensors and says how to go on', async () => {
   const { stderr, status } = await killedWhen(() => finishedIn('stopped') > 5, ['stopped'], 'SIGINT')
   expect(stderr).toBe('error: the merge was stopped\n  at stopped\n  fix: run the same command with --resume to go on\n')

@@ -23,6 +23,8 @@ export interface Command {
   readonly count: readonly [number, number]
   readonly flags: Readonly<Record<string, Flag>>
   readonly examples: readonly string[]
+  /** What it does matters more than what it prints: it goes on when nobody reads that any more. */
+  readonly outlivesReader?: true
   run(args: Arguments): Promise<void>
 }
 

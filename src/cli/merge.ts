@@ -17,6 +17,7 @@ export default {
     json: { doc: 'Print one JSON event a line.' },
   },
   examples: ['merganser merge recipe.yml out/', "merganser merge 'base + 0.6*(code - base)' out/ --model base=models/base --model code=models/code"],
+  outlivesReader: true,
   async run(args) {
     const [recipe, out] = args.positionals as [string, string]
     const { values } = args
