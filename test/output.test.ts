@@ -1,8 +1,10 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { isMountPoint } from '../src/bytes/_existing.ts'
-import { merganser, temporaryFolder, writeFiles, writeModel } from './front.ts'
+import { folderSink } from '../src/bytes/folder.ts'
+import { CLI, merganser, temporaryFolder, writeFiles, writeModel } from './front.ts'
 
 // Where a model is written: nothing else there may be lost, and what cannot be replaced in the end is refused at the start.
 
@@ -69,6 +71,26 @@ describe('--force', () => {
     expect(stderr).toBe(`error: the output folder out contains the input ${folder}/linked/model.safetensors\n  fix: write to a folder apart from the inputs\n`)
     expect(modelIn('out')).toBe(true)
   })
+})
+
+test.skipIf(process.platform === 'win32')('a file larger than the limit', () => {
+  writeModel(join(folder, 'large'), { 'w.weight': { shape: [100_000] } })
+  const { stderr, status } = spawnSync('sh', ['-c', `ulimit -f 100; exec "${process.execPath}" "${CLI}" merge large out --model large=large`], { cwd: folder, encoding: 'utf8' })
+  expect(stderr).toBe(
+    'error: out would become larger than this file system or your limit (`ulimit -f`) allows\n  fix: write smaller files: `--shard-size 2GB`, or `output: { shard_size: 2GB }`\n',
+  )
+  expect(status).toBe(1)
+})
+
+test('a journal that cannot be written', async () => {
+  const out = join(folder, 'out')
+  const sink = folderSink(out)
+  await sink.begin({ bytes: 0, fingerprint: 'x', inputs: [], files: [], isOfModel: () => true })
+  rmSync(`${out}.partial/journal.jsonl`)
+  mkdirSync(`${out}.partial/journal.jsonl`)
+  expect(() => sink.record([1])).toThrow(`${out}.partial/journal.jsonl cannot be written: a folder is in its place\n  fix: remove it, then run the same command with --resume`)
+  await sink.abandon(false)
+  expect(readdirSync(folder)).not.toContain('out.partial')
 })
 
 test('a link to a folder means that folder: the link stays', () => {

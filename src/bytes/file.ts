@@ -143,9 +143,9 @@ export const isAbsolutePath = (path: string): boolean => isAbsolute(path)
 export const resolvePath = (...parts: readonly string[]): string => resolve(...parts)
 
 /** The error a user can act on for an error of the file system. */
-export function fileError(cause: unknown, name: string): MergeError {
+export function fileError(cause: unknown, name: string, done: 'read' | 'written' = 'read'): MergeError {
   const code = codeOf(cause)
-  const [what, fix] = REASONS[code] ?? [`cannot be read (${cause instanceof Error ? cause.message : String(cause)})`, 'check the path and the disk']
+  const [what, fix] = REASONS[code] ?? [`cannot be ${done} (${cause instanceof Error ? cause.message : String(cause)})`, 'check the path and the disk']
   return new MergeError(`${name.replace(/\p{Cc}/gu, '?')} ${what}`, { fix, cause })
 }
 

@@ -146,11 +146,7 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
   }
 
   function record(tasks: readonly number[]): void {
-    try {
-      recordDone(journal, tasks)
-    } catch (cause) {
-      throw writeError(cause, `${partialName}/journal.jsonl`)
-    }
+    attempt(`${partialName}/journal.jsonl`, () => recordDone(journal, tasks))
   }
 
   async function finish(): Promise<void> {
@@ -210,16 +206,23 @@ export interface FileWriter {
 export function openWriter(locator: SinkLocator): FileWriter {
   if ('memory' in locator) return { write: (bytes, at) => locator.memory.set(bytes, at), close() {} }
   const { file } = locator
-  const descriptor = openSync(file, 'r+')
+  const descriptor = attempt(file, () => openSync(file, 'r+'))
   return {
     write(bytes, at) {
-      try {
+      const writeAll = (): void => {
         for (let done = 0; done < bytes.byteLength; ) done += writeSync(descriptor, bytes, done, bytes.byteLength - done, at + done)
-      } catch (cause) {
-        throw writeError(cause, file, `bytes ${at} to ${at + bytes.byteLength}`)
       }
+      attempt(file, writeAll, `bytes ${at} to ${at + bytes.byteLength}`)
     },
     close: () => closeSync(descriptor),
+  }
+}
+
+function attempt<T>(name: string, run: () => T, where?: string): T {
+  try {
+    return run()
+  } catch (cause) {
+    throw writeError(cause, name, where)
   }
 }
 
