@@ -58,7 +58,7 @@ export function dtypeAt(source: SourceText, map: MapValue, key: string): FloatDT
 }
 
 export const DEFAULT_SHARD_BYTES = 5_000_000_000 // what mergekit and transformers write
-const MIN_SHARD_BYTES = 1_000_000 // below this a model becomes thousands of files
+export const MIN_SHARD_BYTES = 1_000_000 // below this a model becomes thousands of files
 
 /** The shard size under `shard_size`; the usual one when absent. */
 export function shardSizeOf(source: SourceText, map: MapValue): number {
