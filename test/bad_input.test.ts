@@ -54,6 +54,7 @@ const COMMANDS: readonly (readonly [what: string, status: number, args: readonly
     ['error: --model base is given twice', '  fix: give each model a name of its own'],
   ],
   ['no output folder named', 2, ['merge', 'base', '--model', 'base=base'], ['error: merganser merge takes RECIPE OUT; given: "base"', '  fix: see `merganser help merge`']],
+  ['shards of a few bytes', 2, ['merge', 'base', 'out', '--model', 'base=base', '--shard-size', '10'], ['error: --shard-size 10 is too small', '  fix: write at least 1MB']],
   ['no threads', 2, ['merge', 'base', 'out', '--model', 'base=base', '--threads', '0'], ['error: --threads "0" is not a positive whole number', '  fix: write e.g. --threads 4']],
   [
     'memory that is no size',

@@ -104,6 +104,33 @@ test('a copied float64 keeps values that float32 could not hold', async () => {
   expect(await values('double-copy', 'w')).toEqual([1e300, -1.7e308, 5e-324])
 })
 
+test('an expression may begin with a minus, wherever it stands', async () => {
+  expect(merganser(folder, 'merge', '-1*base + 2*code', 'minus', ...MODELS).stderr).toBe('note: 1 tensor of whole numbers passes through unchanged from code, e.g. model.ids\n')
+  expect(await values('minus', 'model.layers.0.mlp.weight')).toEqual([3, 3])
+  expect(merganser(folder, 'merge', ...MODELS, '- base + 2*code', 'minus2').status).toBe(0)
+  expect(merganser(folder, 'merge', '-(base - 2*code)', 'minus3', ...MODELS).status).toBe(0)
+  expect(merganser(folder, 'merge', 'base', 'minus4', '-x').stderr).toBe('error: unknown flag -x\n  fix: all flags: `merganser help merge`\n')
+})
+
+test('a model may be called by any name, also one that Object has', async () => {
+  const ran = merganser(folder, 'merge', '__proto__ + 0.5*(constructor - __proto__)', 'proto', '--model', '__proto__=base', '--model', 'constructor=code')
+  expect(ran.stderr).toBe('note: 1 tensor of whole numbers passes through unchanged from __proto__, e.g. model.ids\n')
+  expect(await values('proto', 'model.layers.2.mlp.weight')).toEqual([3.5, 21.5])
+})
+
+test('the recipe in the output’s metadata gives the same files again', () => {
+  const text = join(REPOSITORY, 'zoo/text')
+  const models = ['--model', `a=${text}/code`, '--model', `b=${text}/math`]
+  expect(merganser(folder, 'merge', '0.5*a + 0.5*b', 'again', ...models, '--shard-size', '1MB', '--dtype', 'f16', '--seed', '3').status).toBe(0)
+  const of = (out: string): readonly { name: string; metadata: Record<string, string> }[] => JSON.parse(merganser(folder, 'inspect', out, '--json').stdout).files
+  const recipe = of('again')[0]!.metadata['merganser.recipe']!
+  expect(recipe).toContain('output: { dtype: f16, shard_size: 1000000 }\nseed: 3\n')
+  writeFiles(folder, { 'again.yml': recipe })
+  expect(merganser(folder, 'merge', 'again.yml', 'again2').status).toBe(0)
+  expect(of('again2').map(f => f.name)).toEqual(of('again').map(f => f.name))
+  expect(of('again').length).toBeGreaterThan(1)
+})
+
 test('config.json is the donor’s text but for what changes', () => {
   const config = '{\n    "time_step_limit": [0.0, Infinity],\n    "seed": 12345678901234567890,\n    "torch_dtype": "float32",\n    "eps": 1e-05\n}'
   writeFiles(folder, { 'verbatim/config.json': config })

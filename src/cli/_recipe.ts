@@ -5,6 +5,7 @@ import { outputDType } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import { openModels } from '../plan/open_models.ts'
 import { type Plan, plan } from '../plan/plan.ts'
+import { MIN_SHARD_BYTES } from '../recipe/fields.ts'
 import { parse } from '../recipe/parse.ts'
 import type { Recipe } from '../recipe/recipe.ts'
 import { type Arguments, type Flag, readBytes, readCount, readSeed, UsageError } from './_command.ts'
@@ -50,20 +51,26 @@ async function readRecipe(text: string, values: Arguments['values']): Promise<{ 
   }
   const output = {
     ...(values['dtype'] === undefined ? {} : { dtype: outputDType(values['dtype'] as string, { where: '--dtype' }) }),
-    ...(values['shard-size'] === undefined ? {} : { shardSize: readBytes('shard-size', values['shard-size'] as string) }),
+    ...(values['shard-size'] === undefined ? {} : { shardSize: readShardSize(values['shard-size'] as string) }),
   }
   const seed = values['seed'] === undefined ? {} : { seed: readSeed('seed', values['seed'] as string) }
   return { recipe: parse(text, { name: 'expression', models, output, ...seed }), folder: null }
 }
 
+function readShardSize(text: string): number {
+  const bytes = readBytes('shard-size', text)
+  if (bytes < MIN_SHARD_BYTES) throw new UsageError(`--shard-size ${text} is too small`, 'write at least 1MB')
+  return bytes
+}
+
 function readModels(given: readonly string[]): Record<string, string> {
-  const models: Record<string, string> = {}
+  const models = new Map<string, string>() // not an object: a name may be `__proto__`
   for (const text of given) {
     const at = text.indexOf('=')
     if (at <= 0 || at === text.length - 1) throw new UsageError(`--model "${text}" is not NAME=PATH`, 'write e.g. --model base=models/llama')
     const name = text.slice(0, at)
-    if (Object.hasOwn(models, name)) throw new UsageError(`--model ${name} is given twice`, 'give each model a name of its own')
-    models[name] = text.slice(at + 1)
+    if (models.has(name)) throw new UsageError(`--model ${name} is given twice`, 'give each model a name of its own')
+    models.set(name, text.slice(at + 1))
   }
-  return models
+  return Object.fromEntries(models)
 }
