@@ -481,6 +481,17 @@ const RECIPES: readonly (readonly [what: string, recipe: string, message: readon
     ],
   ],
   [
+    'a pattern without meaning',
+    'models: {base: base, code: code}\nmerge: base\nrules:\n  - {tensors: "(q|k)_proj", from: base}\n',
+    [
+      'error: "(" has no meaning in a pattern',
+      '  at recipe.yml:4:15',
+      '  4 |   - {tensors: "(q|k)_proj", from: base}',
+      '    |               ^^^^^^^^^^^^',
+      '  fix: write alternatives as `{q,k,v}_proj`',
+    ],
+  ],
+  [
     'a rule that drops everything',
     'models: {base: base}\nmerge: base\nrules:\n  - {tensors: "*", drop: true}\n',
     ['error: the merge has no tensors', '  at recipe.yml', '  fix: leave at least one tensor undropped'],

@@ -131,6 +131,13 @@ test('the recipe in the output’s metadata gives the same files again', () => {
   expect(of('again').length).toBeGreaterThan(1)
 })
 
+test('ranges of layers in a pattern are numbers, as `inspect` prints them', async () => {
+  writeFiles(folder, { 'ranges.yml': "models: { base: base, code: code }\nmerge: base\nrules:\n  - { tensors: 'model.layers.{1..2}.*', from: code }\n" })
+  expect(merganser(folder, 'merge', 'ranges.yml', 'ranges').status).toBe(0)
+  expect(await values('ranges', 'model.layers.0.mlp.weight')).toEqual([1, 1])
+  expect(await values('ranges', 'model.layers.2.mlp.weight')).toEqual([4, 22])
+})
+
 test('config.json is the donor’s text but for what changes', () => {
   const config = '{\n    "time_step_limit": [0.0, Infinity],\n    "seed": 12345678901234567890,\n    "torch_dtype": "float32",\n    "eps": 1e-05\n}'
   writeFiles(folder, { 'verbatim/config.json': config })

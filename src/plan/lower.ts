@@ -1,10 +1,10 @@
-import picomatch from 'picomatch'
 import { Tensor } from '../algebra/tensor.ts'
 import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.ts'
 import { isFloat } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import { METHODS } from '../methods/_all.ts'
 import type { AnyModel } from '../methods/method.ts'
+import { compileGlob } from '../recipe/glob.ts'
 import { faultAt } from '../recipe/locate.ts'
 import { positionOf, resolveParameters, scalarAt } from '../recipe/parameters.ts'
 import type { Expression, Recipe, Rule } from '../recipe/recipe.ts'
@@ -31,7 +31,7 @@ export interface Lowering {
 
 /** `donor` names the model whose tensors pass through where arithmetic has no meaning (integers). */
 export function createLowering(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint>, donor: string): Lowering {
-  const globs = recipe.rules.map(rule => (rule.tensors === null ? () => true : picomatch(rule.tensors, { dot: true, bash: true })))
+  const globs = recipe.rules.map(rule => (rule.tensors === null ? () => true : compileGlob(rule.tensors)))
   const matched = new Set<number>()
   const mentioned = new Map<Expression, readonly string[]>()
   const passed = new Map<string, { from: string; models: readonly string[] }>()
