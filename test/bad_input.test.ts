@@ -481,6 +481,50 @@ const RECIPES: readonly (readonly [what: string, recipe: string, message: readon
     ],
   ],
   [
+    'a weight that float32 cannot hold',
+    'merge_method: linear\nmodels:\n  - {model: base, parameters: {weight: 1e300}}\n',
+    [
+      'error: weight is 1e+300, and merges are computed in float32, which ends at 3.4e38',
+      '  at recipe.yml:3:32',
+      '  3 |   - {model: base, parameters: {weight: 1e300}}',
+      '    |                                ^^^^^^^^^^^^^',
+      '  fix: write a smaller number',
+    ],
+  ],
+  [
+    'weights whose sum float32 cannot hold: dividing by it gave zeros',
+    'merge_method: linear\nmodels:\n  - {model: base, parameters: {weight: 3e38}}\n  - {model: code, parameters: {weight: 3e38}}\n',
+    [
+      'error: the weights of linear add up to 6e+38, and float32 ends at 3.4e38',
+      '  at recipe.yml:1:15',
+      '  1 | merge_method: linear',
+      '    |               ^^^^^^',
+      '  fix: write smaller weights',
+    ],
+  ],
+  [
+    'weights that are 0 in float32',
+    'merge_method: linear\nmodels:\n  - {model: base, parameters: {weight: 1e-60}}\n  - {model: code, parameters: {weight: 1e-60}}\n',
+    [
+      'error: the weights of linear add up to 0, and the average divides by their sum',
+      '  at recipe.yml:1:15',
+      '  1 | merge_method: linear',
+      '    |               ^^^^^^',
+      '  fix: give at least one model a weight other than 0',
+    ],
+  ],
+  [
+    'a number with a leading 0, which is 8 to PyYAML',
+    'merge_method: linear\nmodels:\n  - {model: base, parameters: {weight: 010}}\n',
+    [
+      'error: 010 means different numbers to different readers of YAML',
+      '  at recipe.yml:3:40',
+      '  3 |   - {model: base, parameters: {weight: 010}}',
+      '    |                                        ^^^',
+      '  fix: write it without the leading 0',
+    ],
+  ],
+  [
     'a pattern without meaning',
     'models: {base: base, code: code}\nmerge: base\nrules:\n  - {tensors: "(q|k)_proj", from: base}\n',
     [
