@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { isMountPoint } from '../src/bytes/_existing.ts'
@@ -80,6 +80,16 @@ test.skipIf(process.platform === 'win32')('a file larger than the limit', () => 
     'error: out would become larger than this file system or your limit (`ulimit -f`) allows\n  fix: write smaller files: `--shard-size 2GB`, or `output: { shard_size: 2GB }`\n',
   )
   expect(status).toBe(1)
+})
+
+test.skipIf(process.platform === 'win32')('a file beside the tensors that may not be read is noticed before the merge', () => {
+  writeFiles(folder, { 'base/tokenizer.json': '{}' })
+  chmodSync(join(folder, 'base/tokenizer.json'), 0o000)
+  for (const path of [root, folder]) chmodSync(path, 0o777)
+  const nobody = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {} // root may read everything
+  const { stderr } = spawnSync(process.execPath, [CLI, 'merge', 'base', 'out', '--model', 'base=base'], { cwd: folder, encoding: 'utf8', ...nobody })
+  expect(stderr).toBe(`error: ${folder}/base/tokenizer.json may not be accessed: permission denied\n  fix: run as a user who may, or change its permissions\n`)
+  expect(readdirSync(folder)).not.toContain('out.partial')
 })
 
 test('a journal that cannot be written', async () => {

@@ -1,12 +1,12 @@
 import { closeSync, openSync, realpathSync, writeSync } from 'node:fs'
-import { copyFile, lstat, mkdir, open, readdir, rename, rm, statfs, truncate, writeFile } from 'node:fs/promises'
+import { access, constants, copyFile, lstat, mkdir, open, readdir, rename, rm, statfs, truncate, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve, sep } from 'node:path'
 import { MergeError } from '../errors.ts'
 import { codeOf, writeError } from './_errors.ts'
 import { isMountPoint, refuseBrokenLink, refuseExisting } from './_existing.ts'
 import { openJournal, readJournal, recordDone } from './_journal.ts'
 import { isLock, type Lock, lockFolder } from './_lock.ts'
-import { statPath } from './file.ts'
+import { fileError, statPath } from './file.ts'
 import type { Sink, SinkLocator, SinkRequest } from './sink.ts'
 
 export interface FolderOptions {
@@ -41,8 +41,9 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
   async function begin(request: SinkRequest): Promise<{ finished: ReadonlySet<number>; locators: readonly SinkLocator[] }> {
     refuseFinal = () => refuseExisting(final, path, { force, isOfModel: request.isOfModel })
     refuseInputs(request.inputs)
+    await refuseUnreadable(request.inputs)
     await refuseForeignPartial()
-    if (!(await statPath(replaced))) await refuseFinal() // before anything is made
+    if (!(await statPath(replaced, path))) await refuseFinal() // before anything is made
     await changing(() => makeFolder(dirname(final)))
     lock = await changing(() => lockFolder(partial, path))
     try {
@@ -91,6 +92,14 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
         fix: 'move the input, or choose another name for the output',
       })
     }
+  }
+
+  /** Files beside the tensors are opened only in the end. */
+  async function refuseUnreadable(inputs: readonly string[]): Promise<void> {
+    for (const input of inputs)
+      await access(input, constants.R_OK).catch(cause => {
+        throw fileError(cause, input)
+      })
   }
 
   /** What a run leaves behind may be used and cleared away, and nothing else of that name. */
