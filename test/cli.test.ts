@@ -138,6 +138,32 @@ test('ranges of layers in a pattern are numbers, as `inspect` prints them', asyn
   expect(await values('ranges', 'model.layers.2.mlp.weight')).toEqual([4, 22])
 })
 
+test('names in files cannot drive the terminal, nor begin lines of their own', () => {
+  const name = 'w\u001b[2J\u202e\nerror: all is lost'
+  writeModel(join(folder, 'evil'), { [name]: { shape: [1], values: [Number.NaN] }, '\u001b]0;x\u0007': { dtype: 'U8', shape: [1] } })
+  const model = ['--model', 'evil=evil']
+  const shown = [
+    merganser(folder, 'inspect', 'evil').stdout,
+    merganser(folder, 'merge', 'evil', 'evil-out', ...model).stderr,
+    merganser(folder, 'merge', 'evil', 'evil-out', ...model, '--allow-nonfinite').stderr,
+    merganser(folder, 'plan', 'evil', ...model).stdout,
+    merganser(folder, 'plan', '2*evil - evil', ...model, '--formula').stdout,
+  ]
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  for (const text of shown) expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/)
+  for (const text of [shown[0], shown[2]]) expect(text).not.toMatch(/^error:/m)
+  expect(shown[0]).toContain('w\\u{1b}[2J\\u{202e}\\u{a}error: all is lost')
+})
+
+test('a recipe of many rules without effect shows some of its notes, and as JSON all', () => {
+  const rules = Array.from({ length: 100 }, (_, i) => `  - { tensors: none${i}, from: base }\n`).join('')
+  writeFiles(folder, { 'many.yml': `models: { base: base }\nmerge: base\nrules:\n${rules}` })
+  const { stderr } = merganser(folder, 'merge', 'many.yml', 'many')
+  expect(stderr.trimEnd().split('\n')).toHaveLength(21)
+  expect(stderr).toContain('note: and 81 more notes: `merganser plan … --json` lists all\n')
+  expect(JSON.parse(merganser(folder, 'plan', 'many.yml', '--json').stdout).notes).toHaveLength(101)
+})
+
 test('config.json is the donor’s text but for what changes', () => {
   const config = '{\n    "time_step_limit": [0.0, Infinity],\n    "seed": 12345678901234567890,\n    "torch_dtype": "float32",\n    "eps": 1e-05\n}'
   writeFiles(folder, { 'verbatim/config.json': config })

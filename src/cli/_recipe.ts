@@ -9,6 +9,7 @@ import { MIN_SHARD_BYTES } from '../recipe/fields.ts'
 import { parse } from '../recipe/parse.ts'
 import type { Recipe } from '../recipe/recipe.ts'
 import { type Arguments, type Flag, readBytes, readCount, readSeed, UsageError } from './_command.ts'
+import { harmless, plural } from './_text.ts'
 
 /** Flags of every command that takes a recipe. */
 export const RECIPE_FLAGS: Readonly<Record<string, Flag>> = {
@@ -24,6 +25,14 @@ export interface Prepared {
   readonly recipe: Recipe
   readonly checkpoints: ReadonlyMap<string, Checkpoint>
   readonly plan: Plan
+}
+
+const MAX_NOTES = 20 // a recipe of many rules may have a note for each
+
+/** The notes of a plan for people. */
+export function shownNotes(notes: readonly string[]): readonly string[] {
+  const more = notes.length - MAX_NOTES
+  return [...notes.slice(0, MAX_NOTES).map(note => harmless(note)), ...(more > 0 ? [`and ${plural(more, 'more note', 'more notes')}: \`merganser plan … --json\` lists all`] : [])]
 }
 
 /** From a recipe file or an expression on the command line to a plan: everything that reads headers only. */

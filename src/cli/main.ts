@@ -2,7 +2,7 @@
 import { MergeError } from '../errors.ts'
 import { nearest } from '../recipe/locate.ts'
 import { type Command, readArguments, UsageError, usage } from './_command.ts'
-import { bold, red } from './_text.ts'
+import { bold, harmless, red } from './_text.ts'
 import { VERSION } from './_version.ts'
 
 /** Each command is loaded when it runs: a merge does not wait for the evaluator's modules. */
@@ -56,7 +56,7 @@ async function main([name, ...rest]: string[]): Promise<number> {
 
 function explain(error: unknown): number {
   if (error instanceof MergeError) {
-    process.stderr.write(`${red('error:')} ${error.message}\n`)
+    process.stderr.write(`${red('error:')} ${harmless(error.message, true)}\n`)
     return error instanceof UsageError ? 2 : 1
   }
   process.stderr.write(
