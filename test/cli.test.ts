@@ -1,9 +1,10 @@
+import { spawnSync } from 'node:child_process'
 import { copyFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { line } from '../src/cli/_progress.ts'
 import { decode } from './floats.ts'
-import { merganser, REPOSITORY, temporaryFolder, writeFiles, writeModel } from './front.ts'
+import { CLI, merganser, REPOSITORY, temporaryFolder, writeFiles, writeModel } from './front.ts'
 import { tensorsOf } from './golden.ts'
 
 // What a user does at the command line, and what comes of it.
@@ -162,6 +163,19 @@ test('a recipe of many rules without effect shows some of its notes, and as JSON
   expect(stderr.trimEnd().split('\n')).toHaveLength(21)
   expect(stderr).toContain('note: and 81 more notes: `merganser plan … --json` lists all\n')
   expect(JSON.parse(merganser(folder, 'plan', 'many.yml', '--json').stdout).notes).toHaveLength(101)
+})
+
+test.skipIf(process.platform === 'win32')('a recipe may come through a pipe', async () => {
+  const recipe = 'models: { base: base, code: code }\nmerge: base + 0.5*(code - base)\n'
+  const ran = spawnSync('sh', ['-c', `cat | "${process.execPath}" "${CLI}" merge /dev/stdin piped`], { cwd: folder, encoding: 'utf8', input: recipe })
+  expect(ran.status).toBe(0)
+  expect(await values('piped', 'model.layers.2.mlp.weight')).toEqual([3.5, 21.5])
+})
+
+test.skipIf(process.platform === 'win32')('a working folder that is gone', () => {
+  const ran = spawnSync('sh', ['-c', `mkdir gone && cd gone && rmdir ../gone && exec "${process.execPath}" "${CLI}" merge a out --model a=/a`], { cwd: folder, encoding: 'utf8' })
+  expect(ran.stderr).toBe('error: the working folder does not exist any more\n  fix: change to another folder\n')
+  expect(ran.status).toBe(1)
 })
 
 test('config.json is the donor’s text but for what changes', () => {

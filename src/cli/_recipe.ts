@@ -47,7 +47,8 @@ export async function prepare(text: string, { values }: Arguments): Promise<Prep
 async function readRecipe(text: string, values: Arguments['values']): Promise<{ recipe: Recipe; folder: string | null }> {
   const models = readModels((values['model'] as readonly string[] | undefined) ?? [])
   const status = await statPath(text).catch(() => null) // an expression may be no possible path at all
-  if (status?.isFile) {
+  if (status && !status.isFolder) {
+    // also a pipe: `<(…)`, /dev/stdin
     for (const flag of ['model', 'dtype', 'shard-size', 'seed']) {
       if (values[flag] !== undefined) throw new UsageError(`--${flag} goes with an expression, but ${text} is a recipe file`, 'say it in the recipe instead')
     }
