@@ -6,6 +6,8 @@ export type JsonFault = (reason: string, at: number, keys: readonly string[]) =>
 export interface JsonRules {
   /** Containers within containers; deeper text is refused before it can exhaust the stack. */
   readonly maxDepth?: number
+  /** Told of every member that lies in nothing but objects: the keys that lead to it, and where in the text its key begins and its value stands, [start, end). */
+  readonly onMember?: (keys: readonly string[], key: number, start: number, end: number) => void
   /** Accept NaN and ±Infinity, which Python's json module writes: Mamba-2's config.json has `Infinity`. */
   readonly pythonNumbers?: boolean
 }
@@ -16,7 +18,7 @@ const MAX_DEPTH = 100 // configurations nest less than ten deep; recursion stays
  * The value of JSON text, strictly read. Objects have no prototype, so any key is harmless. Unlike JSON.parse it refuses a key that appears
  * twice in one object (JSON.parse keeps the last without a word), bounds the nesting, and words its errors the same in every engine.
  */
-export function parseJson(text: string, onFault: JsonFault, { maxDepth = MAX_DEPTH, pythonNumbers = false }: JsonRules = {}): unknown {
+export function parseJson(text: string, onFault: JsonFault, { maxDepth = MAX_DEPTH, pythonNumbers = false, onMember }: JsonRules = {}): unknown {
   const number = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y
   const keys: string[] = []
   let at = 0
@@ -77,7 +79,10 @@ export function parseJson(text: string, onFault: JsonFault, { maxDepth = MAX_DEP
       if (next() !== COLON) unexpected('":"')
       at++
       keys.push(key)
+      next()
+      const from = at
       members[key] = value(depth + 1)
+      if (keys.length === depth) onMember?.(keys, start, from, at) // arrays count as depth, and have no keys
       keys.pop()
       const code = next()
       if (code !== COMMA && code !== CLOSE_BRACE) unexpected('"," or "}"')

@@ -13,6 +13,9 @@ const model = (rows = 2, extra = {}) => ({ [W]: { shape: [rows, 2], values: Arra
 beforeAll(() => {
   for (const name of ['base', 'code', 'math']) writeModel(join(folder, name), model())
   writeModel(join(folder, 'wide'), model(3))
+  writeModel(join(folder, 'double'), { [W]: { dtype: 'F64', shape: [2, 2], values: [1, 2, 1e300, 4] } })
+  writeModel(join(folder, 'damaged'), { [W]: { dtype: 'F64', shape: [2, 2], values: [1, 2, 1e300, Number.NEGATIVE_INFINITY] } })
+  writeModel(join(folder, 'quantised'), { [W]: { dtype: 'I8', shape: [2, 2] } })
   writeModel(join(folder, 'more'), model(2, { 'score.weight': { shape: [1, 2] } }))
   writeModel(join(folder, 'deep'), { ...model(), 'model.layers.1.w.weight': { shape: [2, 2] } })
   writeModel(join(folder, 'large'), model(), { architectures: ['Toy'], hidden_size: 16 })
@@ -51,6 +54,7 @@ const COMMANDS: readonly (readonly [what: string, status: number, args: readonly
     ['error: --model base is given twice', '  fix: give each model a name of its own'],
   ],
   ['no output folder named', 2, ['merge', 'base', '--model', 'base=base'], ['error: merganser merge takes RECIPE OUT; given: "base"', '  fix: see `merganser help merge`']],
+  ['shards of a few bytes', 2, ['merge', 'base', 'out', '--model', 'base=base', '--shard-size', '10'], ['error: --shard-size 10 is too small', '  fix: write at least 1MB']],
   ['no threads', 2, ['merge', 'base', 'out', '--model', 'base=base', '--threads', '0'], ['error: --threads "0" is not a positive whole number', '  fix: write e.g. --threads 4']],
   [
     'memory that is no size',
@@ -206,6 +210,16 @@ const COMMANDS: readonly (readonly [what: string, status: number, args: readonly
     ],
   ],
   [
+    'a tensor of whole numbers in one model and floats in another',
+    1,
+    ['merge', 'base + 0.5*(quantised - base)', 'out', '--model', 'base=base', '--model', 'quantised=quantised'],
+    [
+      'error: model.layers.0.w.weight: I8 in quantised and F32 in base, and only floats can be merged',
+      '  at expression',
+      "  fix: merge models of one kind, or take the tensor from one of them: `rules: [{ tensors: 'model.layers.0.w.weight', from: base }]`",
+    ],
+  ],
+  [
     'numbers of layers that differ',
     1,
     ['merge', '0.5*base + 0.5*deep', 'out', '--model', 'base=base', '--model', 'deep=deep'],
@@ -244,6 +258,22 @@ const COMMANDS: readonly (readonly [what: string, status: number, args: readonly
     ['error: inf contains -infinity', '  at model.layers.0.w.weight[0, 1]', '  fix: use an undamaged copy of the model, or pass --allow-nonfinite to merge all the same'],
   ],
   [
+    'a float64 that float32 cannot hold',
+    1,
+    ['merge', 'base + 0.5*(double - base)', 'out', '--model', 'base=base', '--model', 'double=double'],
+    [
+      'error: double contains 1e+300, and merges are computed in float32, which ends at 3.4e38',
+      '  at model.layers.0.w.weight[1, 0]',
+      '  fix: take the tensor unchanged from one model, or pass --allow-nonfinite to merge it as infinity',
+    ],
+  ],
+  [
+    'infinity behind a large float64 in a model that is copied',
+    1,
+    ['merge', 'damaged', 'out', '--model', 'damaged=damaged'],
+    ['error: damaged contains -infinity', '  at model.layers.0.w.weight[1, 1]', '  fix: use an undamaged copy of the model, or pass --allow-nonfinite to merge all the same'],
+  ],
+  [
     'a value that the output dtype cannot hold',
     1,
     ['merge', 'huge', 'out', '--model', 'huge=huge', '--dtype', 'f16'],
@@ -276,7 +306,7 @@ const COMMANDS: readonly (readonly [what: string, status: number, args: readonly
     '--force on a folder without a model',
     1,
     ['merge', 'base', 'occupied', '--model', 'base=base', '--force'],
-    ['error: the output folder occupied holds more than a model, and --force would delete it', '  fix: choose another name, or empty the folder yourself'],
+    ['error: the output folder occupied holds more than a model (notes.txt), and --force would delete it', '  fix: choose another name, or empty the folder yourself'],
   ],
   [
     'an output inside an input',
@@ -448,6 +478,61 @@ const RECIPES: readonly (readonly [what: string, recipe: string, message: readon
       '  4 |   - {tensors: "*", from: base, drop: true}',
       '    |                                ^^^^',
       '  fix: keep one of merge, from, drop',
+    ],
+  ],
+  [
+    'a weight that float32 cannot hold',
+    'merge_method: linear\nmodels:\n  - {model: base, parameters: {weight: 1e300}}\n',
+    [
+      'error: weight is 1e+300, and merges are computed in float32, which ends at 3.4e38',
+      '  at recipe.yml:3:32',
+      '  3 |   - {model: base, parameters: {weight: 1e300}}',
+      '    |                                ^^^^^^^^^^^^^',
+      '  fix: write a smaller number',
+    ],
+  ],
+  [
+    'weights whose sum float32 cannot hold: dividing by it gave zeros',
+    'merge_method: linear\nmodels:\n  - {model: base, parameters: {weight: 3e38}}\n  - {model: code, parameters: {weight: 3e38}}\n',
+    [
+      'error: the weights of linear add up to 6e+38, and float32 ends at 3.4e38',
+      '  at recipe.yml:1:15',
+      '  1 | merge_method: linear',
+      '    |               ^^^^^^',
+      '  fix: write smaller weights',
+    ],
+  ],
+  [
+    'weights that are 0 in float32',
+    'merge_method: linear\nmodels:\n  - {model: base, parameters: {weight: 1e-60}}\n  - {model: code, parameters: {weight: 1e-60}}\n',
+    [
+      'error: the weights of linear add up to 0, and the average divides by their sum',
+      '  at recipe.yml:1:15',
+      '  1 | merge_method: linear',
+      '    |               ^^^^^^',
+      '  fix: give at least one model a weight other than 0',
+    ],
+  ],
+  [
+    'a number with a leading 0, which is 8 to PyYAML',
+    'merge_method: linear\nmodels:\n  - {model: base, parameters: {weight: 010}}\n',
+    [
+      'error: 010 means different numbers to different readers of YAML',
+      '  at recipe.yml:3:40',
+      '  3 |   - {model: base, parameters: {weight: 010}}',
+      '    |                                        ^^^',
+      '  fix: write it without the leading 0',
+    ],
+  ],
+  [
+    'a pattern without meaning',
+    'models: {base: base, code: code}\nmerge: base\nrules:\n  - {tensors: "(q|k)_proj", from: base}\n',
+    [
+      'error: "(" has no meaning in a pattern',
+      '  at recipe.yml:4:15',
+      '  4 |   - {tensors: "(q|k)_proj", from: base}',
+      '    |               ^^^^^^^^^^^^',
+      '  fix: write alternatives as `{q,k,v}_proj`',
     ],
   ],
   [

@@ -1,9 +1,10 @@
-import { readFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { copyFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { line } from '../src/cli/_progress.ts'
 import { decode } from './floats.ts'
-import { merganser, REPOSITORY, temporaryFolder, writeFiles, writeModel } from './front.ts'
+import { CLI, merganser, REPOSITORY, temporaryFolder, writeFiles, writeModel } from './front.ts'
 import { tensorsOf } from './golden.ts'
 
 // What a user does at the command line, and what comes of it.
@@ -39,6 +40,19 @@ test('an expression merges every tensor; whole numbers pass through from the bas
   expect(await values('expression', 'model.scale')).toEqual([0.375])
   expect(await values('expression', 'model.empty')).toEqual([])
   expect(await values('expression', 'model.ids')).toEqual([7, 8])
+})
+
+test('whole numbers that differ in kind or are missing come from the donor, with a note', () => {
+  const model = (name: string, more: Parameters<typeof writeModel>[1]) => writeModel(join(folder, name), { 'w.weight': { shape: [1] }, ...more })
+  model('ids8', { ids: { dtype: 'U8', shape: [2], values: [1, 2] }, mask: { dtype: 'BOOL', shape: [1], values: [1] }, same: { dtype: 'U8', shape: [1], values: [3] } })
+  model('ids16', { ids: { dtype: 'I16', shape: [2], values: [1, 0, 2, 0] }, same: { dtype: 'U8', shape: [1], values: [4] }, extra: { dtype: 'U8', shape: [1], values: [5] } })
+  const { stderr, status } = merganser(folder, 'merge', 'a + 0.5*(b - a)', 'ids', '--model', 'a=ids8', '--model', 'b=ids16')
+  expect(stderr.split('\n')).toEqual([
+    'note: 4 tensors of whole numbers pass through unchanged from a, b, e.g. ids',
+    'note: 3 of them differ between the models, e.g. ids (U8 [2] in a, I16 [2] in b)',
+    '',
+  ])
+  expect(status).toBe(0)
 })
 
 test('rules: the first that matches wins; layers, globs, from, drop and gradients do what they say', async () => {
@@ -83,6 +97,97 @@ test('the output tells what it was made of, and config.json its new dtype', () =
   const { base } = JSON.parse(files[0].metadata['merganser.inputs'])
   const [input] = JSON.parse(merganser(folder, 'inspect', 'base', '--json').stdout).files
   expect(base).toEqual({ path: 'base', headers: { 'model.safetensors': `sha256:${input.headerSha256}` } })
+})
+
+test('a copied float64 keeps values that float32 could not hold', async () => {
+  writeModel(join(folder, 'double'), { w: { dtype: 'F64', shape: [3], values: [1e300, -1.7e308, 5e-324] } })
+  expect(merganser(folder, 'merge', 'd', 'double-copy', '--model', 'd=double').stderr).toBe('')
+  expect(await values('double-copy', 'w')).toEqual([1e300, -1.7e308, 5e-324])
+})
+
+test('an expression may begin with a minus, wherever it stands', async () => {
+  expect(merganser(folder, 'merge', '-1*base + 2*code', 'minus', ...MODELS).stderr).toBe('note: 1 tensor of whole numbers passes through unchanged from code, e.g. model.ids\n')
+  expect(await values('minus', 'model.layers.0.mlp.weight')).toEqual([3, 3])
+  expect(merganser(folder, 'merge', ...MODELS, '- base + 2*code', 'minus2').status).toBe(0)
+  expect(merganser(folder, 'merge', '-(base - 2*code)', 'minus3', ...MODELS).status).toBe(0)
+  expect(merganser(folder, 'merge', 'base', 'minus4', '-x').stderr).toBe('error: unknown flag -x\n  fix: all flags: `merganser help merge`\n')
+})
+
+test('a model may be called by any name, also one that Object has', async () => {
+  const ran = merganser(folder, 'merge', '__proto__ + 0.5*(constructor - __proto__)', 'proto', '--model', '__proto__=base', '--model', 'constructor=code')
+  expect(ran.stderr).toBe('note: 1 tensor of whole numbers passes through unchanged from __proto__, e.g. model.ids\n')
+  expect(await values('proto', 'model.layers.2.mlp.weight')).toEqual([3.5, 21.5])
+})
+
+test('the recipe in the output’s metadata gives the same files again', () => {
+  const text = join(REPOSITORY, 'zoo/text')
+  const models = ['--model', `a=${text}/code`, '--model', `b=${text}/math`]
+  expect(merganser(folder, 'merge', '0.5*a + 0.5*b', 'again', ...models, '--shard-size', '1MB', '--dtype', 'f16', '--seed', '3').status).toBe(0)
+  const of = (out: string): readonly { name: string; metadata: Record<string, string> }[] => JSON.parse(merganser(folder, 'inspect', out, '--json').stdout).files
+  const recipe = of('again')[0]!.metadata['merganser.recipe']!
+  expect(recipe).toContain('output: { dtype: f16, shard_size: 1000000 }\nseed: 3\n')
+  writeFiles(folder, { 'again.yml': recipe })
+  expect(merganser(folder, 'merge', 'again.yml', 'again2').status).toBe(0)
+  expect(of('again2').map(f => f.name)).toEqual(of('again').map(f => f.name))
+  expect(of('again').length).toBeGreaterThan(1)
+})
+
+test('ranges of layers in a pattern are numbers, as `inspect` prints them', async () => {
+  writeFiles(folder, { 'ranges.yml': "models: { base: base, code: code }\nmerge: base\nrules:\n  - { tensors: 'model.layers.{1..2}.*', from: code }\n" })
+  expect(merganser(folder, 'merge', 'ranges.yml', 'ranges').status).toBe(0)
+  expect(await values('ranges', 'model.layers.0.mlp.weight')).toEqual([1, 1])
+  expect(await values('ranges', 'model.layers.2.mlp.weight')).toEqual([4, 22])
+})
+
+test('names in files cannot drive the terminal, nor begin lines of their own', () => {
+  const name = 'w\u001b[2J\u202e\nerror: all is lost'
+  writeModel(join(folder, 'evil'), { [name]: { shape: [1], values: [Number.NaN] }, '\u001b]0;x\u0007': { dtype: 'U8', shape: [1] } })
+  const model = ['--model', 'evil=evil']
+  const shown = [
+    merganser(folder, 'inspect', 'evil').stdout,
+    merganser(folder, 'merge', 'evil', 'evil-out', ...model).stderr,
+    merganser(folder, 'merge', 'evil', 'evil-out', ...model, '--allow-nonfinite').stderr,
+    merganser(folder, 'plan', 'evil', ...model).stdout,
+    merganser(folder, 'plan', '2*evil - evil', ...model, '--formula').stdout,
+  ]
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  for (const text of shown) expect(text).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/)
+  for (const text of [shown[0], shown[2]]) expect(text).not.toMatch(/^error:/m)
+  expect(shown[0]).toContain('w\\u{1b}[2J\\u{202e}\\u{a}error: all is lost')
+})
+
+test('a recipe of many rules without effect shows some of its notes, and as JSON all', () => {
+  const rules = Array.from({ length: 100 }, (_, i) => `  - { tensors: none${i}, from: base }\n`).join('')
+  writeFiles(folder, { 'many.yml': `models: { base: base }\nmerge: base\nrules:\n${rules}` })
+  const { stderr } = merganser(folder, 'merge', 'many.yml', 'many')
+  expect(stderr.trimEnd().split('\n')).toHaveLength(21)
+  expect(stderr).toContain('note: and 81 more notes: `merganser plan … --json` lists all\n')
+  expect(JSON.parse(merganser(folder, 'plan', 'many.yml', '--json').stdout).notes).toHaveLength(101)
+})
+
+test.skipIf(process.platform === 'win32')('a recipe may come through a pipe', async () => {
+  const recipe = 'models: { base: base, code: code }\nmerge: base + 0.5*(code - base)\n'
+  const ran = spawnSync('sh', ['-c', `cat | "${process.execPath}" "${CLI}" merge /dev/stdin piped`], { cwd: folder, encoding: 'utf8', input: recipe })
+  expect(ran.status).toBe(0)
+  expect(await values('piped', 'model.layers.2.mlp.weight')).toEqual([3.5, 21.5])
+})
+
+test.skipIf(process.platform === 'win32')('a working folder that is gone', () => {
+  const ran = spawnSync('sh', ['-c', `mkdir gone && cd gone && rmdir ../gone && exec "${process.execPath}" "${CLI}" merge a out --model a=/a`], { cwd: folder, encoding: 'utf8' })
+  expect(ran.stderr).toBe('error: the working folder does not exist any more\n  fix: change to another folder\n')
+  expect(ran.status).toBe(1)
+})
+
+test('config.json is the donor’s text but for what changes', () => {
+  const config = '{\n    "time_step_limit": [0.0, Infinity],\n    "seed": 12345678901234567890,\n    "torch_dtype": "float32",\n    "eps": 1e-05\n}'
+  writeFiles(folder, { 'verbatim/config.json': config })
+  copyFileSync(join(folder, 'base/model.safetensors'), join(folder, 'verbatim/model.safetensors'))
+  const merged = (out: string, ...more: readonly string[]): string => {
+    expect(merganser(folder, 'merge', 'v', out, '--model', 'v=verbatim', ...more).status).toBe(0)
+    return readFileSync(join(folder, out, 'config.json'), 'utf8')
+  }
+  expect(merged('verbatim-same')).toBe(config)
+  expect(merged('verbatim-bf16', '--dtype', 'bf16')).toBe(config.replace('"float32"', '"bfloat16"'))
 })
 
 test('shard_size cuts the output into files with an index, which opens again', () => {

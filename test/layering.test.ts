@@ -19,7 +19,7 @@ const LAYERS: readonly (readonly string[])[] = [
 ]
 
 /** The places that know they run in Node. */
-const NODE = [/^bytes\/(file|folder)\.ts$/, /^execute\/(pool|worker)\.ts$/, /^cli\//]
+const NODE = [/^bytes\/(file|folder|_\w+)\.ts$/, /^execute\/(pool|worker)\.ts$/, /^cli\//]
 
 interface Import {
   readonly from: string
@@ -45,7 +45,8 @@ function violations(path: string, source: string): string[] {
   if (own < 0) return [`${path}: ${folder}/ has no layer: give it one in layering.test.ts and ARCHITECTURE.md`]
   return importsOf(source).flatMap(({ from, isType }) => {
     const wrong = (why: string): string[] => [`${path} imports ${from}: ${why}`]
-    if (from.startsWith('node:')) return NODE.some(place => place.test(path)) ? [] : wrong('only bytes/file, bytes/folder, execute/pool, execute/worker and cli/ know Node')
+    if (from.startsWith('node:'))
+      return NODE.some(place => place.test(path)) ? [] : wrong('only bytes/file, bytes/folder and their parts, execute/pool, execute/worker and cli/ know Node')
     if (!from.startsWith('.')) return []
     const target = posix.join(posix.dirname(path), from)
     const there = folderOf(target)

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import { uptime } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { encode } from './floats.ts'
@@ -91,6 +92,7 @@ test('killed while replacing a model with --force: the old one or the new one is
 
 test('killed between the two renames of --force: the next run puts the old model back first', () => {
   mkdirSync(join(folder, 'between.partial/replaced'), { recursive: true })
+  writeFileSync(join(folder, 'between.partial/journal.jsonl'), '{"fingerprint":"of the killed merge"}\n')
   writeFileSync(join(folder, 'between.partial/replaced/model.safetensors'), 'the old model')
   const refused = merganser(folder, 'merge', 'recipe.yml', 'between')
   expect(refused.stderr).toBe('error: the output folder between exists and is not empty\n  fix: choose another name, or replace the model in it with --force\n')
@@ -136,6 +138,66 @@ test('two merges into one folder: the second is refused', async () => {
     ['shared'],
   )
   expect(second!.stderr).toMatch(/^error: another merge is writing to shared\n {2}at process \d+\n {2}fix: wait until it ends, or choose another output folder\n$/)
+})
+
+test('five merges started at the same moment into one folder: one merges, the others are refused', async () => {
+  const outcomes = await Promise.all(
+    Array.from({ length: 5 }, async () => {
+      const child = spawn(process.execPath, [CLI, 'merge', 'recipe.yml', 'contested', '--threads', '1'], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
+      let stderr = ''
+      child.stderr.on('data', text => (stderr += text))
+      const status = await new Promise<number | null>(resolve => child.on('close', resolve))
+      return { status, stderr }
+    }),
+  )
+  expect(outcomes.filter(({ status }) => status === 0)).toHaveLength(1)
+  for (const { stderr } of outcomes.filter(({ status }) => status !== 0)) {
+    expect(stderr).toMatch(/^error: (another merge is writing to contested|the output folder contested exists and is not empty)\n/) // the latter when it came after the end
+  }
+  expect(isWhole('contested')).toBe(true)
+  expect(existsSync(join(folder, 'contested.partial'))).toBe(false)
+})
+
+test('the lock of a killed merge does not hinder the next', async () => {
+  const { child } = await killedWhen(() => finishedIn('orphaned') > 5, ['orphaned'])
+  expect(readdirSync(join(folder, 'orphaned.partial')).some(name => name.startsWith(`lock-${child.pid}-`))).toBe(true)
+  expect(merganser(folder, 'merge', 'recipe.yml', 'orphaned', '--resume').status).toBe(0)
+  expect(existsSync(join(folder, 'orphaned.partial'))).toBe(false)
+})
+
+test.runIf(process.platform === 'linux')('after the machine has started anew nothing is trusted: a power cut may have lost what the journal names', async () => {
+  await killedWhen(() => finishedIn('rebooted') > 10, ['rebooted'])
+  const journal = join(folder, 'rebooted.partial/journal.jsonl')
+  const [first] = readFileSync(journal, 'utf8').split('\n')
+  const { boot } = JSON.parse(first!)
+  expect(boot).toBe(readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim())
+  writeFileSync(journal, readFileSync(journal, 'utf8').replace(boot, '00000000-0000-4000-8000-000000000000'))
+  writeFileSync(join(folder, 'rebooted.partial/model/model.safetensors'), Buffer.alloc(modelOf('undisturbed').length)) // what a disk may show: the size, and zeros
+  const resumed = merganser(folder, 'merge', 'recipe.yml', 'rebooted', '--resume')
+  expect({ status: resumed.status, stderr: resumed.stderr }).toEqual({ status: 0, stderr: '' }) // no word of tensors finished before
+  expect(isWhole('rebooted')).toBe(true)
+})
+
+test('where the system tells no boot, a journal older than the start of the machine is not trusted', async () => {
+  await killedWhen(() => finishedIn('dated') > 10, ['dated'])
+  const journal = join(folder, 'dated.partial/journal.jsonl')
+  const withoutBoot = readFileSync(journal, 'utf8').replace(/"boot":("[^"]*"|null)/, '"boot":null')
+  writeFileSync(journal, withoutBoot)
+  const before = new Date(Date.now() - uptime() * 1000 - 60_000)
+  utimesSync(journal, before, before)
+  writeFileSync(join(folder, 'dated.partial/model/model.safetensors'), Buffer.alloc(modelOf('undisturbed').length))
+  expect(merganser(folder, 'merge', 'recipe.yml', 'dated', '--resume').stderr).toBe('')
+  expect(isWhole('dated')).toBe(true)
+})
+
+test('--json whose reader goes away, as with `| head -1`: the merge goes on to its end', async () => {
+  const child = spawn(process.execPath, [CLI, 'merge', 'recipe.yml', 'unread', '--json'], { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
+  let stderr = ''
+  child.stderr.on('data', text => (stderr += text))
+  child.stdout.once('data', () => child.stdout.destroy())
+  const status = await new Promise<number | null>(resolve => child.on('close', resolve))
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+  expect(isWhole('unread')).toBe(true)
 })
 
 test('Ctrl-C stops between tensors and says how to go on', async () => {

@@ -57,10 +57,12 @@ test('openReader fills the target from a file and from memory', () => {
 test('listFolder follows links, sorts by name, and is null for what is no folder', async () => {
   symlinkSync(join(folder, 'ten'), join(folder, 'link'))
   symlinkSync(join(folder, 'nowhere'), join(folder, 'broken'))
+  symlinkSync(join(folder, 'loop'), join(folder, 'loop'))
   const entries = (await listFolder(folder)) ?? []
   expect(entries.filter(({ name }) => name !== 'shrinks').map(({ name, size, isFile }) => [name, isFile ? size : null])).toEqual([
     ['broken', null],
     ['link', 10],
+    ['loop', null],
     ['sub', null],
     ['ten', 10],
   ])

@@ -106,7 +106,10 @@ export async function listFolder(path: string): Promise<readonly FolderEntry[] |
   names.sort()
   return Promise.all(
     names.map(async name => {
-      const status = await statPath(join(folder, name))
+      const status = await statPath(join(folder, name)).catch(error => {
+        if (codeOf(error.cause) === 'ELOOP') return null // like a link that leads nowhere: no reason not to show the others
+        throw error
+      })
       return { name, size: status?.size ?? 0, path: join(folder, name), isFile: status?.isFile ?? false }
     }),
   )
@@ -135,17 +138,23 @@ export async function findPath(ref: string, folders: readonly string[]): Promise
   return null
 }
 
-/** The folder in which the process was started. */
-export const workingFolder = (): string => process.cwd()
+/** The folder in which the process was started. Throws if somebody has removed it. */
+export function workingFolder(): string {
+  try {
+    return process.cwd()
+  } catch (cause) {
+    throw new MergeError('the working folder does not exist any more', { fix: 'change to another folder', cause })
+  }
+}
 export const folderOf = (path: string): string => dirname(resolve(path))
 export const fileNameOf = (path: string): string => basename(path)
 export const isAbsolutePath = (path: string): boolean => isAbsolute(path)
 export const resolvePath = (...parts: readonly string[]): string => resolve(...parts)
 
 /** The error a user can act on for an error of the file system. */
-export function fileError(cause: unknown, name: string): MergeError {
+export function fileError(cause: unknown, name: string, done: 'read' | 'written' = 'read'): MergeError {
   const code = codeOf(cause)
-  const [what, fix] = REASONS[code] ?? [`cannot be read (${cause instanceof Error ? cause.message : String(cause)})`, 'check the path and the disk']
+  const [what, fix] = REASONS[code] ?? [`cannot be ${done} (${cause instanceof Error ? cause.message : String(cause)})`, 'check the path and the disk']
   return new MergeError(`${name.replace(/\p{Cc}/gu, '?')} ${what}`, { fix, cause })
 }
 

@@ -1,8 +1,11 @@
-import { appendFileSync, closeSync, openSync, readFileSync, writeSync } from 'node:fs'
-import { copyFile, lstat, mkdir, open, readdir, readFile, realpath, rename, rm, stat, statfs, truncate, writeFile } from 'node:fs/promises'
-import { uptime } from 'node:os'
+import { closeSync, openSync, realpathSync, writeSync } from 'node:fs'
+import { access, constants, copyFile, lstat, mkdir, open, readdir, rename, rm, statfs, truncate, writeFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve, sep } from 'node:path'
 import { MergeError } from '../errors.ts'
+import { codeOf, writeError } from './_errors.ts'
+import { isMountPoint, refuseBrokenLink, refuseExisting } from './_existing.ts'
+import { openJournal, readJournal, recordDone } from './_journal.ts'
+import { isLock, type Lock, lockFolder } from './_lock.ts'
 import { fileError, statPath } from './file.ts'
 import type { Sink, SinkLocator, SinkRequest } from './sink.ts'
 
@@ -15,7 +18,8 @@ export interface FolderOptions {
 
 /**
  * A folder that appears under its name only when the model in it is complete.
- * Until then everything lies in `NAME.partial`: the model, and a journal of finished tasks for `resume`.
+ * Until then everything lies in `NAME.partial`: the model, a journal of finished tasks for `resume`, and the lock of the process that writes.
+ * `resume` trusts what was finished since the machine started; after a power cut it begins anew.
  *
  * @example
  * const sink = folderSink('out', { force: true })
@@ -23,26 +27,42 @@ export interface FolderOptions {
  */
 export function folderSink(path: string, { force = false, resume = false }: FolderOptions = {}): Sink {
   if (path.trim() === '') throw new MergeError('the output folder has no name', { fix: 'give the name of a folder to be made' })
-  const final = resolve(path)
+  const final = follow(resolve(path)) // a link to a folder on another disk means that disk
   const partial = `${final}.partial`
+  const partialName = final === resolve(path) ? `${path.replace(/[\\/]+$/, '')}.partial` : partial
   const model = join(partial, 'model')
   const replaced = join(partial, 'replaced')
   const journal = join(partial, 'journal.jsonl')
   const reserved = new Set<string>()
+  let refuseFinal = async (): Promise<void> => {}
+  let lock: Lock | null = null
   return { name: path, begin, write, copy, record, finish, abandon }
 
   async function begin(request: SinkRequest): Promise<{ finished: ReadonlySet<number>; locators: readonly SinkLocator[] }> {
-    await refuseInputs(request.inputs)
-    const earlier = await readJournal()
-    await bringBackReplaced()
-    await refuseExisting()
-    const finished = resume ? await unfinishedRun(earlier, request) : new Set<number>()
-    const isResumed = finished.size > 0
+    refuseFinal = () => refuseExisting(final, path, { force, isOfModel: request.isOfModel })
+    refuseInputs(request.inputs)
+    await refuseUnreadable(request.inputs)
+    await refuseForeignPartial()
+    if (!(await statPath(replaced, path))) await refuseFinal() // before anything is made
     await changing(() => makeFolder(dirname(final)))
-    if (!isResumed) await changing(() => rm(partial, { recursive: true, force: true }))
+    lock = await changing(() => lockFolder(partial, path))
+    try {
+      return await beginLocked(request)
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
+  }
+
+  async function beginLocked(request: SinkRequest): Promise<{ finished: ReadonlySet<number>; locators: readonly SinkLocator[] }> {
+    await bringBackReplaced()
+    await refuseFinal()
+    const finished = resume ? await unfinishedRun(request) : new Set<number>()
+    const isResumed = finished.size > 0
+    if (!isResumed) await changing(clear)
     if (!isResumed) await refuseFullDisk(request.bytes)
     await changing(() => makeFolder(model))
-    appendFileSync(journal, `${JSON.stringify({ fingerprint: request.fingerprint, process: thisProcess() })}\n`)
+    await changing(async () => openJournal(journal, request.fingerprint))
     const locators = await Promise.all(
       request.files.map(async ({ name, size }) => {
         const file = join(model, name)
@@ -59,81 +79,49 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
 
   /** A kill between the two renames of `finish` leaves the old model aside: put it back. */
   async function bringBackReplaced(): Promise<void> {
-    if ((await statPath(replaced)) && !(await statPath(final))) await rename(replaced, final)
+    if ((await statPath(replaced)) && !(await statPath(final))) await changing(() => rename(replaced, final))
   }
 
-  async function refuseInputs(inputs: readonly string[]): Promise<void> {
-    const output = await followed(final)
+  function refuseInputs(inputs: readonly string[]): void {
     for (const input of inputs) {
-      const read = await followed(resolve(input))
-      const relation = read === output ? 'is' : output.startsWith(read + sep) ? 'lies inside' : read.startsWith(output + sep) ? 'contains' : null
+      const read = follow(resolve(input))
+      const relation = read === final ? 'is' : final.startsWith(read + sep) ? 'lies inside' : read.startsWith(final + sep) ? 'contains' : null
       if (relation) throw new MergeError(`the output folder ${path} ${relation} the input ${input}`, { fix: 'write to a folder apart from the inputs' })
+      if (read !== partial && !read.startsWith(partial + sep)) continue
+      throw new MergeError(`the input ${input} lies inside ${partialName}, where the merge is written until it is complete`, {
+        fix: 'move the input, or choose another name for the output',
+      })
     }
   }
 
-  async function refuseExisting(): Promise<void> {
-    const there = await statPath(final, path)
-    if (!there) return refuseBrokenLink(path)
-    if (!there.isFolder) throw new MergeError(`the output ${path} is a file`, { fix: 'give the name of a folder to be made' })
-    const entries = await readdir(final, { withFileTypes: true })
-    if (entries.length === 0) return
-    if (!force) throw new MergeError(`the output folder ${path} exists and is not empty`, { fix: 'choose another name, or replace the model in it with --force' })
-    const foreign = entries.find(e => (e.isDirectory() ? !/^\d+_[A-Z]/.test(e.name) : !/\.(safetensors|json|txt|model|jinja|py|md)$|^(LICENSE|NOTICE)/.test(e.name))) // sentence-transformers' 1_Pooling belongs to a model
-    if (foreign || !entries.some(e => e.name.endsWith('.safetensors'))) {
-      throw new MergeError(
-        `the output folder ${path} holds more than a model${foreign ? ` (${foreign.isDirectory() ? 'the folder ' : ''}${foreign.name})` : ''}, and --force would delete it`,
-        {
-          fix: 'choose another name, or empty the folder yourself',
-        },
-      )
-    }
+  /** Files beside the tensors are opened only in the end. */
+  async function refuseUnreadable(inputs: readonly string[]): Promise<void> {
+    for (const input of inputs)
+      await access(input, constants.R_OK).catch(cause => {
+        throw fileError(cause, input)
+      })
   }
 
-  interface Journal {
-    readonly fingerprint: string
-    readonly process: string
-    readonly finished: Set<number>
+  /** What a run leaves behind may be used and cleared away, and nothing else of that name. */
+  async function refuseForeignPartial(): Promise<void> {
+    const there = await lstat(partial).catch(() => null)
+    if (!there) return
+    const entries = there.isDirectory() ? await changing(() => readdir(partial)) : []
+    const isOurs = entries.length === 0 ? there.isDirectory() : entries.some(isLock) || (await readJournal(journal)) !== null
+    if (isOurs && !(await isMountPoint(partial))) return
+    throw new MergeError(`${partialName} is in the way: Merganser did not make it`, { fix: 'rename or remove it' })
   }
 
-  async function readJournal(): Promise<Journal | null> {
-    if (!(await statPath(partial))) return null
-    let text: string
-    try {
-      text = await readFile(journal, 'utf8')
-    } catch {
-      const entries = await readdir(partial).catch(() => [])
-      if (entries.length === 0 || entries.every(e => e === 'model' || e === 'replaced')) return null
-      throw new MergeError(`${path}.partial is in the way: Merganser did not make it`, { fix: 'rename or remove it' })
-    }
-    const finished = new Set<number>()
-    let [fingerprint, process] = ['', '']
-    for (const line of text.split('\n')) {
-      let entry: { fingerprint?: string; process?: string; done?: number[] }
-      try {
-        entry = JSON.parse(line)
-      } catch {
-        continue // the last line of a killed run may be cut
-      }
-      if (entry.fingerprint) fingerprint = entry.fingerprint
-      if (entry.process) process = entry.process
-      for (const task of entry.done ?? []) finished.add(task)
-    }
-    if (process !== thisProcess() && isAlive(process)) {
-      throw new MergeError(`another merge is writing to ${path}`, { where: `process ${process.split(' ')[0]}`, fix: 'wait until it ends, or choose another output folder' })
-    }
-    return { fingerprint, process, finished }
-  }
-
-  async function unfinishedRun(earlier: Journal | null, request: SinkRequest): Promise<Set<number>> {
+  async function unfinishedRun({ fingerprint, files }: SinkRequest): Promise<ReadonlySet<number>> {
+    const earlier = await readJournal(journal)
     if (!earlier || earlier.finished.size === 0) return new Set()
-    if (earlier.fingerprint !== request.fingerprint) {
-      throw new MergeError(`the unfinished merge in ${path}.partial was another one: its recipe, its inputs or this version of Merganser have changed`, {
+    if (earlier.fingerprint !== fingerprint) {
+      throw new MergeError(`the unfinished merge in ${partialName} was another one: its recipe, its inputs or this version of Merganser have changed`, {
         fix: 'start over without --resume',
       })
     }
-    // Nothing is synchronised before the end: after a power cut the disk may have the journal, and not the tensors that it names.
-    if ((await stat(journal)).mtimeMs < Date.now() - uptime() * 1000) return new Set()
-    for (const { name, size } of request.files) if ((await statPath(join(model, name)))?.size !== size) return new Set()
+    if (!earlier.isOfThisBoot) return new Set()
+    for (const { name, size } of files) if ((await statPath(join(model, name)))?.size !== size) return new Set()
     return earlier.finished
   }
 
@@ -167,25 +155,36 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
   }
 
   function record(tasks: readonly number[]): void {
-    appendFileSync(journal, `${JSON.stringify({ done: tasks })}\n`)
+    attempt(`${partialName}/journal.jsonl`, () => recordDone(journal, tasks))
   }
 
   async function finish(): Promise<void> {
-    await refuseExisting() // a folder may have come to be there meanwhile
+    await refuseFinal() // a folder may have come to be there meanwhile
     await changing(async () => {
       await synchronise(model)
-      if (await statPath(final)) {
+      const isReplacing = (await statPath(final)) !== null
+      if (isReplacing) {
         await rm(replaced, { recursive: true, force: true })
         await rename(final, replaced)
       }
-      await rename(model, final)
-      await synchroniseOne(dirname(final))
-      await rm(partial, { recursive: true, force: true })
+      await rename(model, final).catch(async cause => {
+        if (isReplacing) await rename(replaced, final)
+        throw cause
+      })
+      await synchroniseFolder(dirname(final))
+      await clear()
     })
+    await lock?.release()
   }
 
   async function abandon(keep: boolean): Promise<void> {
-    if (!keep) await rm(partial, { recursive: true, force: true })
+    if (!keep) await clear()
+    await lock?.release()
+  }
+
+  /** The journal last: as long as there is anything else it tells whose it is. */
+  async function clear(): Promise<void> {
+    for (const made of [model, replaced, journal]) await rm(made, { recursive: true, force: true })
   }
 
   async function changing<T>(run: () => Promise<T>): Promise<T> {
@@ -207,11 +206,6 @@ async function makeFolder(path: string): Promise<void> {
   })
 }
 
-async function refuseBrokenLink(path: string): Promise<void> {
-  if ((await statPath(path)) || !(await lstat(path).catch(() => null))) return
-  throw new MergeError(`${path} is a link that leads nowhere`, { fix: 'choose another folder, or mend the link' })
-}
-
 /** Positional writes into a reserved file, for workers. */
 export interface FileWriter {
   write(bytes: Uint8Array, at: number): void
@@ -221,73 +215,61 @@ export interface FileWriter {
 export function openWriter(locator: SinkLocator): FileWriter {
   if ('memory' in locator) return { write: (bytes, at) => locator.memory.set(bytes, at), close() {} }
   const { file } = locator
-  const descriptor = openSync(file, 'r+')
+  const descriptor = attempt(file, () => openSync(file, 'r+'))
   return {
     write(bytes, at) {
-      try {
+      const writeAll = (): void => {
         for (let done = 0; done < bytes.byteLength; ) done += writeSync(descriptor, bytes, done, bytes.byteLength - done, at + done)
-      } catch (cause) {
-        throw writeError(cause, file, `bytes ${at} to ${at + bytes.byteLength}`)
       }
+      attempt(file, writeAll, `bytes ${at} to ${at + bytes.byteLength}`)
     },
     close: () => closeSync(descriptor),
   }
 }
 
-/** `path` without links, as far as it exists. */
-async function followed(path: string): Promise<string> {
-  const parent = dirname(path)
-  return await realpath(path).catch(async () => (parent === path ? path : join(await followed(parent), basename(path))))
+function attempt<T>(name: string, run: () => T, where?: string): T {
+  try {
+    return run()
+  } catch (cause) {
+    throw writeError(cause, name, where)
+  }
 }
 
-const codeOf = (cause: unknown): string => (cause instanceof Error && 'code' in cause ? String(cause.code) : '')
-
-function writeError(cause: unknown, name: string, where?: string): MergeError {
-  if (cause instanceof MergeError) return cause
-  const code = codeOf(cause)
-  if (code === 'ENOSPC' || code === 'EDQUOT') return new MergeError(`${name}: the disk is full`, { where, fix: 'free space, then run the same command with --resume', cause })
-  if (code === 'EROFS') return new MergeError(`${name} cannot be written: the file system is read-only`, { where, fix: 'write to another folder', cause })
-  if (code === 'EACCES' || code === 'EPERM') return new MergeError(`${name} cannot be written: permission denied`, { where, fix: 'write to a folder of your own', cause })
-  if (code === 'EIO') return new MergeError(`${name}: the disk failed while writing`, { where, fix: 'check the disk, then run the same command with --resume', cause })
-  if (code === 'ENOENT') return new MergeError(`${name} cannot be made here`, { where, fix: 'choose another folder', cause })
-  if (code === 'ENOTDIR' || code === 'EEXIST') return new MergeError(`${name} cannot be made: a part of its path is a file`, { where, fix: 'choose another folder', cause })
-  return fileError(cause, name)
+/** `path` without links, as far as it exists. */
+function follow(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    const parent = dirname(path)
+    return parent === path ? path : join(follow(parent), basename(path))
+  }
 }
 
 /** After this a power cut loses nothing of the folder. */
 async function synchronise(folder: string): Promise<void> {
   for (const entry of await readdir(folder, { withFileTypes: true })) {
     if (entry.isDirectory()) await synchronise(join(folder, entry.name))
-    else await synchroniseOne(join(folder, entry.name))
+    else await synchroniseFile(join(folder, entry.name))
   }
-  await synchroniseOne(folder)
+  await synchroniseFolder(folder)
 }
-async function synchroniseOne(path: string): Promise<void> {
+
+/** Throws where the disk fails only now: network disks and quotas tell late. */
+async function synchroniseFile(path: string): Promise<void> {
+  const handle = await open(path, 'r')
+  try {
+    await handle.sync()
+  } catch (cause) {
+    if (codeOf(cause) !== 'EPERM') throw cause // Windows synchronises only what is open for writing, and does so when it is closed
+  } finally {
+    await handle.close()
+  }
+}
+
+async function synchroniseFolder(path: string): Promise<void> {
   const handle = await open(path, 'r').catch(() => null) // some systems do not open folders
   await handle?.sync().catch(() => {})
   await handle?.close()
-}
-
-/** This process in a way that survives the reuse of process numbers, where the system tells when a process began. */
-const thisProcess = (): string => `${process.pid} ${startOf(process.pid) ?? ''}`
-
-function isAlive(id: string): boolean {
-  const [pid, start] = id.split(' ') as [string, string | undefined]
-  if (!/^\d+$/.test(pid)) return false
-  try {
-    process.kill(Number(pid), 0)
-  } catch (cause) {
-    return codeOf(cause) === 'EPERM'
-  }
-  return !start || (startOf(Number(pid)) ?? start) === start
-}
-
-function startOf(pid: number): string | null {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')[19]!
-  } catch {
-    return null
-  }
 }
 
 const size = (bytes: number): string => (bytes < 1e6 ? `${bytes} bytes` : bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(1)} GB`)

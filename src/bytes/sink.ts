@@ -9,6 +9,8 @@ export interface SinkRequest {
   /** Paths that are read, and must not be written over. */
   readonly inputs: readonly string[]
   readonly files: readonly { readonly name: string; readonly size: number }[]
+  /** Whether a file, by its path within the output, belongs to a model: only such files go when one is replaced. */
+  isOfModel(file: string): boolean
 }
 
 /**

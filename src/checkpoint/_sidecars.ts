@@ -17,7 +17,16 @@ const TOKENIZER =
   /^(?:(?:tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|chat_template|normalizer|tekken)\.json|vocab\.(?:txt|bpe)|merges\.txt|bpe\.codes|chat_template\.jinja|tokenizer\.model(?:\.v\w+)?|\w[\w.]*\.(?:spm|tiktoken)|(?:spiece|sentencepiece|sentencepiece\.bpe)\.model)$/
 const CONFIG =
   /^(?:generation_config|preprocessor_config|processor_config|image_processor_config|video_preprocessor_config|feature_extractor(?:_config)?|feature_extraction_config|modules|sentence_bert_config|config_sentence_transformers)\.json$/
-const LICENSE = /^(?:LICEN[CS]E|NOTICE|COPYING)/i
+const LICENSE = /^(?:LICEN[CS]E|NOTICE|COPYING)(?:[-_.][\w.-]*)?$/i
+const WEIGHTS = /\.safetensors(?:\.index\.json)?$/
+const CODE = /^(?:configuration|modeling|tokenization|processing|image_processing|feature_extraction)_\w+\.py$/ // as transformers names a model's own
+const MODULE = /^\d+_[A-Z]\w*\// // a folder of sentence-transformers
+
+/** Whether a model's folder has files of this name, by its path in the folder: what replacing the model may delete. A user's own notes and scripts are none. */
+export function isModelFile(path: string): boolean {
+  const name = path.replace(MODULE, '')
+  return name === 'config.json' || name === 'README.md' || [WEIGHTS, TOKENIZER, CONFIG, LICENSE, CODE].some(pattern => pattern.test(name))
+}
 
 /** The sidecars among the `entries` of a model's folder, in the order of their names. config.json itself is not one: it is rewritten. */
 export async function collectSidecars(entries: readonly FolderEntry[], config: Readonly<Record<string, unknown>> | null, prefix: string): Promise<readonly Sidecar[]> {

@@ -10,7 +10,7 @@ import { locate } from './_locate.ts'
 import { collectSidecars, type Sidecar } from './_sidecars.ts'
 import { type Layers, layersOf } from './architecture.ts'
 
-export type { Sidecar } from './_sidecars.ts'
+export { isModelFile, type Sidecar } from './_sidecars.ts'
 export type { LayerOf, Layers } from './architecture.ts'
 
 export interface CheckpointFile {
@@ -39,6 +39,8 @@ export interface Checkpoint {
   readonly tensors: ReadonlyMap<string, CheckpointTensor>
   /** config.json; null where there is none. May hold NaN and Infinity, which Python writes and JSON.stringify turns into null. */
   readonly config: Readonly<Record<string, unknown>> | null
+  /** The text of config.json, which says more than its values: integers beyond 2^53, the order of keys. */
+  readonly configText: string | null
   /** The files beside the weights that a model needs to load, without config.json. */
   readonly sidecars: readonly Sidecar[]
   readonly layers: Layers
@@ -68,8 +70,18 @@ export async function open(ref: string, { from = [workingFolder()] }: OpenOption
   const tensors = new Map<string, CheckpointTensor>()
   for (const weight of weights) await addFile(weight, prefix, files, tensors)
   if (index) checkIndex(index, tensors, files)
-  const config = await readConfig(entries, prefix)
-  return { ref, path, files, tensors, config, sidecars: await collectSidecars(entries, config, prefix), layers: layersOf(tensors.keys()), architecture: architectureOf(config) }
+  const [config, configText] = await readConfig(entries, prefix)
+  return {
+    ref,
+    path,
+    files,
+    tensors,
+    config,
+    configText,
+    sidecars: await collectSidecars(entries, config, prefix),
+    layers: layersOf(tensors.keys()),
+    architecture: architectureOf(config),
+  }
 }
 
 async function addFile({ name, path }: FolderEntry, prefix: string, files: CheckpointFile[], tensors: Map<string, CheckpointTensor>): Promise<void> {
@@ -93,11 +105,12 @@ async function sha256(bytes: Uint8Array): Promise<string> {
   return [...new Uint8Array(digest)].map(byte => byte.toString(16).padStart(2, '0')).join('')
 }
 
-async function readConfig(entries: readonly FolderEntry[], prefix: string): Promise<Checkpoint['config']> {
+async function readConfig(entries: readonly FolderEntry[], prefix: string): Promise<[Checkpoint['config'], string | null]> {
   const entry = entries.find(({ name, isFile }) => name === 'config.json' && isFile)
-  if (!entry) return null
+  if (!entry) return [null, null]
   const name = `${prefix}config.json`
-  return parseJsonFile(name, await readText(entry.path, name), 'correct the file, or take it anew from the model’s source')
+  const text = await readText(entry.path, name)
+  return [parseJsonFile(name, text, 'correct the file, or take it anew from the model’s source'), text]
 }
 
 function architectureOf(config: Checkpoint['config']): string | null {

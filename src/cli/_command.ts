@@ -23,6 +23,8 @@ export interface Command {
   readonly count: readonly [number, number]
   readonly flags: Readonly<Record<string, Flag>>
   readonly examples: readonly string[]
+  /** What it does matters more than what it prints: it goes on when nobody reads that any more. */
+  readonly outlivesReader?: true
   run(args: Arguments): Promise<void>
 }
 
@@ -38,7 +40,9 @@ export function readArguments(name: string, command: Command, args: readonly str
   const options = Object.fromEntries(
     Object.entries(command.flags).map(([flag, { value, multiple }]) => [flag, { type: value ? 'string' : 'boolean', multiple: multiple ?? false }] as const),
   ) as Record<string, { type: 'string' | 'boolean'; multiple: boolean }>
-  const { tokens, positionals, values } = parseArgs({ args: [...args], options, allowPositionals: true, strict: false, tokens: true }) // not strict: `--seed -1` is a value with a message of its own
+  const takesValue = (arg: string | undefined): boolean => arg !== undefined && options[arg.replace(/^--/, '')]?.type === 'string'
+  const plain = args.map((arg, i) => (isNegative(arg) && !takesValue(args[i - 1]) ? ` ${arg}` : arg)) // a space makes it a positional, and means nothing in an expression
+  const { tokens, positionals, values } = parseArgs({ args: plain, options, allowPositionals: true, strict: false, tokens: true }) // not strict: `--seed -1` is a value with a message of its own
   for (const token of tokens) {
     if (token.kind !== 'option') continue
     const flag = Object.hasOwn(command.flags, token.name) ? command.flags[token.name] : undefined
@@ -55,8 +59,11 @@ export function readArguments(name: string, command: Command, args: readonly str
     const given = positionals.length === 0 ? 'nothing' : positionals.map(p => `"${p}"`).join(' ')
     throw new UsageError(`merganser ${name} takes ${command.positionals || 'no arguments'}; given: ${given}`, `see \`merganser help ${name}\``)
   }
-  return { positionals, values: values as Arguments['values'] }
+  return { positionals: positionals.map(p => (p.startsWith(' -') ? p.slice(1) : p)), values: values as Arguments['values'] }
 }
+
+/** An expression that begins with a minus, such as `-1*a + 2*b`, and no flag: those have letters and digits only, up to a "=". */
+const isNegative = (arg: string): boolean => /^-[^-]/.test(arg) && !/^-\w+(=|$)/.test(arg)
 
 export function usage(name: string, { summary, positionals, flags, examples }: Command): string {
   const rows = Object.entries(flags).map(([flag, { value, doc }]) => [`--${flag}${value ? ` ${value}` : ''}`, doc] as const)

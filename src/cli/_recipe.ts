@@ -5,9 +5,11 @@ import { outputDType } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import { openModels } from '../plan/open_models.ts'
 import { type Plan, plan } from '../plan/plan.ts'
+import { MIN_SHARD_BYTES } from '../recipe/fields.ts'
 import { parse } from '../recipe/parse.ts'
 import type { Recipe } from '../recipe/recipe.ts'
 import { type Arguments, type Flag, readBytes, readCount, readSeed, UsageError } from './_command.ts'
+import { harmless, plural } from './_text.ts'
 
 /** Flags of every command that takes a recipe. */
 export const RECIPE_FLAGS: Readonly<Record<string, Flag>> = {
@@ -25,6 +27,14 @@ export interface Prepared {
   readonly plan: Plan
 }
 
+const MAX_NOTES = 20 // a recipe of many rules may have a note for each
+
+/** The notes of a plan for people. */
+export function shownNotes(notes: readonly string[]): readonly string[] {
+  const more = notes.length - MAX_NOTES
+  return [...notes.slice(0, MAX_NOTES).map(note => harmless(note)), ...(more > 0 ? [`and ${plural(more, 'more note', 'more notes')}: \`merganser plan … --json\` lists all`] : [])]
+}
+
 /** From a recipe file or an expression on the command line to a plan: everything that reads headers only. */
 export async function prepare(text: string, { values }: Arguments): Promise<Prepared> {
   const { recipe, folder } = await readRecipe(text, values)
@@ -37,7 +47,8 @@ export async function prepare(text: string, { values }: Arguments): Promise<Prep
 async function readRecipe(text: string, values: Arguments['values']): Promise<{ recipe: Recipe; folder: string | null }> {
   const models = readModels((values['model'] as readonly string[] | undefined) ?? [])
   const status = await statPath(text).catch(() => null) // an expression may be no possible path at all
-  if (status?.isFile) {
+  if (status && !status.isFolder) {
+    // also a pipe: `<(…)`, /dev/stdin
     for (const flag of ['model', 'dtype', 'shard-size', 'seed']) {
       if (values[flag] !== undefined) throw new UsageError(`--${flag} goes with an expression, but ${text} is a recipe file`, 'say it in the recipe instead')
     }
@@ -50,20 +61,26 @@ async function readRecipe(text: string, values: Arguments['values']): Promise<{ 
   }
   const output = {
     ...(values['dtype'] === undefined ? {} : { dtype: outputDType(values['dtype'] as string, { where: '--dtype' }) }),
-    ...(values['shard-size'] === undefined ? {} : { shardSize: readBytes('shard-size', values['shard-size'] as string) }),
+    ...(values['shard-size'] === undefined ? {} : { shardSize: readShardSize(values['shard-size'] as string) }),
   }
   const seed = values['seed'] === undefined ? {} : { seed: readSeed('seed', values['seed'] as string) }
   return { recipe: parse(text, { name: 'expression', models, output, ...seed }), folder: null }
 }
 
+function readShardSize(text: string): number {
+  const bytes = readBytes('shard-size', text)
+  if (bytes < MIN_SHARD_BYTES) throw new UsageError(`--shard-size ${text} is too small`, 'write at least 1MB')
+  return bytes
+}
+
 function readModels(given: readonly string[]): Record<string, string> {
-  const models: Record<string, string> = {}
+  const models = new Map<string, string>() // not an object: a name may be `__proto__`
   for (const text of given) {
     const at = text.indexOf('=')
     if (at <= 0 || at === text.length - 1) throw new UsageError(`--model "${text}" is not NAME=PATH`, 'write e.g. --model base=models/llama')
     const name = text.slice(0, at)
-    if (Object.hasOwn(models, name)) throw new UsageError(`--model ${name} is given twice`, 'give each model a name of its own')
-    models[name] = text.slice(at + 1)
+    if (models.has(name)) throw new UsageError(`--model ${name} is given twice`, 'give each model a name of its own')
+    models.set(name, text.slice(at + 1))
   }
-  return models
+  return Object.fromEntries(models)
 }

@@ -8,7 +8,7 @@ export const green = style(32, 39)
 
 /** Rows as aligned columns; the first row is the head. Columns named in `right` are numbers. */
 export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string {
-  const widths = rows[0]!.map((_, c) => Math.max(...rows.map(row => (row[c] ?? '').length)))
+  const widths = rows[0]!.map((_, c) => rows.reduce((most, row) => Math.max(most, (row[c] ?? '').length), 0))
   const line = (row: readonly string[]): string =>
     row
       .map((cell, c) => (right.includes(c) ? cell.padStart(widths[c]!) : cell.padEnd(widths[c]!)))
@@ -38,3 +38,7 @@ export function duration(seconds: number): string {
 }
 
 export const plural = (n: number, one: string, many = `${one}s`): string => `${count(n)} ${n === 1 ? one : many}`
+
+/** Text from files as a terminal may show it: what would drive the terminal is spelt out, and so are line ends, but where `lines`. */
+export const harmless = (text: string, lines = false): string =>
+  text.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, c => (lines && c === '\n' ? c : `\\u{${c.codePointAt(0)!.toString(16)}}`))

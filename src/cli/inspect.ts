@@ -1,7 +1,7 @@
 import { type Checkpoint, open } from '../checkpoint/checkpoint.ts'
 import { bytesOf, sizeOf } from '../dtype.ts'
 import type { Command } from './_command.ts'
-import { bold, bytes, count, dim, plural, table } from './_text.ts'
+import { bold, bytes, count, dim, harmless, plural, table } from './_text.ts'
 
 export default {
   summary: 'Show what a checkpoint holds: tensors, dtypes, sizes, architecture, tokenizer.',
@@ -49,7 +49,7 @@ function describe(c: Checkpoint): string {
   const metadata = Object.entries(c.files[0]?.metadata ?? {})
   if (metadata.length > 0) facts.push(['metadata', metadata.map(([k, v]) => `${k}: ${v.length > 60 ? `${v.slice(0, 57).replaceAll('\n', ' ')}…` : v}`).join('; ')])
   const rows = [['tensor', 'dtype', 'shape', 'bytes'], ...group(c).map(row => [...row])]
-  return `${bold(c.ref)}\n${facts.map(([k, v]) => `  ${dim(k!.padEnd(12))}  ${v}`).join('\n')}\n\n${table(rows, [3])}\n`
+  return `${bold(harmless(c.ref))}\n${facts.map(([k, v]) => `  ${dim(k!.padEnd(12))}  ${harmless(v!)}`).join('\n')}\n\n${table(rows, [3])}\n`
 }
 
 /** One row a tensor, but layers that look alike in one row: `model.layers.{0..31}.mlp.up_proj.weight`. */
@@ -64,7 +64,7 @@ function group(c: Checkpoint): string[][] {
     row.bytes += sizeOf(shape) * bytesOf(dtype)
     rows.set(key, row)
   }
-  return [...rows.values()].map(({ name, indices, cells, bytes: size }) => [name.replace('{}', spell(indices)), ...cells, bytes(size)])
+  return [...rows.values()].map(({ name, indices, cells, bytes: size }) => [harmless(name.replace('{}', spell(indices))), ...cells, bytes(size)])
 }
 
 /** 0, 1, 2, 5 as `{0..2,5}`; a single index as itself. */

@@ -2,7 +2,7 @@
 import { MergeError } from '../errors.ts'
 import { nearest } from '../recipe/locate.ts'
 import { type Command, readArguments, UsageError, usage } from './_command.ts'
-import { bold, red } from './_text.ts'
+import { bold, harmless, red } from './_text.ts'
 import { VERSION } from './_version.ts'
 
 /** Each command is loaded when it runs: a merge does not wait for the evaluator's modules. */
@@ -19,7 +19,14 @@ process.exitCode = await main(process.argv.slice(2))
 
 /** 0 done; 1 the merge cannot be; 2 the command line is wrong; 70 a fault of ours. */
 async function main([name, ...rest]: string[]): Promise<number> {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1)) // `| head` closes the pipe
+  let outlivesReader = false
+  process.stderr.on('error', () => {}) // there is nowhere left to tell
+  process.stdout.on('error', () => {}) // each later write fails again
+  process.stdout.once('error', (error: NodeJS.ErrnoException) => {
+    const isClosed = error.code === 'EPIPE' // by `| head`
+    if (!isClosed) process.stderr.write(`${red('error:')} the output cannot be printed: ${error.message}\n`)
+    if (!outlivesReader) process.exit(isClosed ? 0 : 1)
+  })
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
     const about = rest[0] !== undefined && Object.hasOwn(COMMANDS, rest[0]) ? usage(rest[0], await load(rest[0])) : await overview()
     process.stdout.write(about)
@@ -35,6 +42,7 @@ async function main([name, ...rest]: string[]): Promise<number> {
       throw new UsageError(`unknown command "${name}"`, near ? `did you mean \`merganser ${near}\`?` : 'all commands: `merganser help`')
     }
     const command = await load(name)
+    outlivesReader = command.outlivesReader ?? false
     if (rest.includes('--help') || rest.includes('-h')) {
       process.stdout.write(usage(name, command))
       return 0
@@ -48,7 +56,7 @@ async function main([name, ...rest]: string[]): Promise<number> {
 
 function explain(error: unknown): number {
   if (error instanceof MergeError) {
-    process.stderr.write(`${red('error:')} ${error.message}\n`)
+    process.stderr.write(`${red('error:')} ${harmless(error.message, true)}\n`)
     return error instanceof UsageError ? 2 : 1
   }
   process.stderr.write(

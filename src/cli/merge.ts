@@ -2,8 +2,8 @@ import { folderSink } from '../bytes/folder.ts'
 import { execute } from '../execute/execute.ts'
 import type { Command } from './_command.ts'
 import { progressBar } from './_progress.ts'
-import { prepare, RECIPE_FLAGS } from './_recipe.ts'
-import { bytes, dim, duration, green, plural } from './_text.ts'
+import { prepare, RECIPE_FLAGS, shownNotes } from './_recipe.ts'
+import { bytes, dim, duration, green, harmless, plural } from './_text.ts'
 
 export default {
   summary: 'Merge models by a recipe (a YAML file, mergekit’s or Merganser’s own form) or by an expression.',
@@ -17,16 +17,15 @@ export default {
     json: { doc: 'Print one JSON event a line.' },
   },
   examples: ['merganser merge recipe.yml out/', "merganser merge 'base + 0.6*(code - base)' out/ --model base=models/base --model code=models/code"],
+  outlivesReader: true,
   async run(args) {
     const [recipe, out] = args.positionals as [string, string]
     const { values } = args
     const prepared = await prepare(recipe, args)
     const json = values['json'] === true
     const say = (event: object): void => void (json && process.stdout.write(`${JSON.stringify(event)}\n`))
-    for (const text of prepared.plan.notes) {
-      say({ kind: 'note', text })
-      if (!json) process.stderr.write(`${dim('note:')} ${text}\n`)
-    }
+    for (const text of prepared.plan.notes) say({ kind: 'note', text })
+    if (!json) for (const text of shownNotes(prepared.plan.notes)) process.stderr.write(`${dim('note:')} ${text}\n`)
     const stop = new AbortController()
     const interrupt = (): void => stop.abort()
     process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
@@ -39,11 +38,14 @@ export default {
         if (json) continue
         if (event.kind === 'start' && event.resumed > 0)
           process.stderr.write(`${dim('note:')} ${plural(event.resumed, 'tensor')} finished before; ${plural(event.tensors, 'tensor')} to go\n`)
-        if (event.kind === 'nonfinite') process.stderr.write(`${dim('note:')} ${event.model ?? 'the output'} has ${event.value} at ${event.tensor}[${event.index.join(', ')}]\n`)
+        if (event.kind === 'nonfinite')
+          process.stderr.write(`${dim('note:')} ${harmless(`${event.model ?? 'the output'} has ${event.value} at ${event.tensor}[${event.index.join(', ')}]`)}\n`)
         if (event.kind !== 'done') continue
         bar.end()
         const rate = event.seconds > 0 ? `, ${bytes((event.read + event.written) / event.seconds)}/s` : ''
-        process.stdout.write(`${green('✓')} ${out}: ${plural(prepared.plan.tasks.length, 'tensor')}, ${bytes(prepared.plan.totals.written)} in ${duration(event.seconds)}${rate}\n`)
+        process.stdout.write(
+          `${green('✓')} ${harmless(out)}: ${plural(prepared.plan.tasks.length, 'tensor')}, ${bytes(prepared.plan.totals.written)} in ${duration(event.seconds)}${rate}\n`,
+        )
       }
     } catch (error) {
       bar.end()

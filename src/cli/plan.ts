@@ -1,7 +1,7 @@
 import { formulaOf } from '../plan/formula.ts'
 import { type Command, UsageError } from './_command.ts'
-import { type Prepared, prepare, RECIPE_FLAGS } from './_recipe.ts'
-import { bold, bytes, count, dim, plural, table } from './_text.ts'
+import { type Prepared, prepare, RECIPE_FLAGS, shownNotes } from './_recipe.ts'
+import { bold, bytes, count, dim, harmless, plural, table } from './_text.ts'
 
 export default {
   summary: 'Say what a merge would read, compute and write, without doing it.',
@@ -32,7 +32,7 @@ function formulas({ recipe, checkpoints, plan }: Prepared, tensor: string | unde
     if (shown.has(task.program)) continue
     shown.add(task.program)
     const same = plan.tasks.filter(t => t.program === task.program).length
-    blocks.push(`${bold(task.name)}${same > 1 ? dim(`  and ${plural(same - 1, 'tensor')} of the same form`) : ''}\n${formulaOf(recipe, checkpoints, task.name)}\n`)
+    blocks.push(`${bold(harmless(task.name))}${same > 1 ? dim(`  and ${plural(same - 1, 'tensor')} of the same form`) : ''}\n${formulaOf(recipe, checkpoints, task.name)}\n`)
   }
   return blocks.join('\n')
 }
@@ -42,8 +42,8 @@ function describe({ checkpoints, plan }: Prepared): string {
   const models = [
     ['model', 'path', 'architecture', 'layers', 'tensors', 'bytes'],
     ...[...checkpoints].map(([name, c]) => [
-      name === plan.donor ? `${name} *` : name,
-      c.ref,
+      harmless(name === plan.donor ? `${name} *` : name),
+      harmless(c.ref),
       c.architecture ?? '–',
       String(c.layers.count),
       count(c.tensors.size),
@@ -70,7 +70,7 @@ function describe({ checkpoints, plan }: Prepared): string {
     `${bold('write')}    ${bytes(totals.written)} as ${dtypes} in ${plural(outputs.length, 'file')}, and ${plan.companions.map(c => c.name).join(', ') || 'nothing beside them'}`,
     `${bold('memory')}   ${bytes(memory.total)} of ${bytes(memory.budget)} for ${plural(memory.threads, 'thread')}`,
     `${bold('disk')}     ${bytes(totals.disk)}`,
-    ...(plan.notes.length > 0 ? ['', ...plan.notes.map(n => `${dim('note:')} ${n}`)] : []),
+    ...(plan.notes.length > 0 ? ['', ...shownNotes(plan.notes).map(n => `${dim('note:')} ${n}`)] : []),
   ]
   return `${lines.join('\n')}\n`
 }

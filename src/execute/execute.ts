@@ -1,4 +1,5 @@
 import type { Sink } from '../bytes/sink.ts'
+import { isModelFile } from '../checkpoint/checkpoint.ts'
 import { bytesOf } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import { headerOf } from '../formats/safetensors.ts'
@@ -52,12 +53,11 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
   const { finished, locators } = await sink.begin({
     bytes: plan.totals.disk,
     fingerprint: await fingerprintOf(plan, allowNonfinite),
-    inputs: [...new Set(plan.inputs.map(i => i.modelPath))],
+    inputs: pathsRead(plan),
     files: plan.outputs.map(({ name, size }) => ({ name, size })),
+    isOfModel: file => isModelFile(file) || plan.companions.some(c => c.name === file),
   })
   const total = { tensors: plan.tasks.length - finished.size, ...bytesLeft(plan, finished) }
-  yield { kind: 'start', ...total, resumed: finished.size }
-
   const { inputs, programs, memory } = plan
   const isSmall = total.read + total.written < INLINE_BYTES || locators.some(l => 'memory' in l)
   const pool = createPool({ inputs: inputs.map(({ locator, name, model }) => ({ locator, name, model })), outputs: locators, programs, memory }, isSmall ? 0 : memory.threads)
@@ -66,6 +66,7 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
   let keep = true
   let isComplete = false
   try {
+    yield { kind: 'start', ...total, resumed: finished.size } // inside: who stops listening here gives up the merge too
     for (const file of plan.outputs) await sink.write(file.name, 0, headerOf(file.tensors, file.metadata).header)
     void schedule(plan, finished, pool, result => queue.push(result)).then(queue.end, queue.fail)
     for await (const result of queue.all()) {
@@ -96,6 +97,12 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
   }
   const files = [...plan.outputs.map(o => o.name), ...plan.companions.map(c => c.name)]
   yield { kind: 'done', output: sink.name, files, ...count, seconds: (performance.now() - begun) / 1000 }
+}
+
+/** The folders of the models, and each file read: a link may lead anywhere. */
+function pathsRead({ inputs, companions }: Plan): string[] {
+  const files = [...inputs.flatMap(({ locator }) => ('file' in locator ? [locator.file] : [])), ...companions.flatMap(c => ('path' in c ? [c.path] : []))]
+  return [...new Set([...inputs.map(i => i.modelPath), ...files])]
 }
 
 /** Hands all unfinished tasks to the pool, large ones in ranges, small ones by the dozen. */
@@ -164,6 +171,12 @@ function bytesLeft(plan: Plan, finished: ReadonlySet<number>): { read: number; w
 function nonfiniteError({ tensor, model, index, value }: Nonfinite): MergeError {
   const where = `${tensor}[${index.join(', ')}]`
   const name = Number.isNaN(value) ? 'NaN' : value > 0 ? 'infinity' : '-infinity'
+  if (model !== null && Number.isFinite(value)) {
+    return new MergeError(`${model} contains ${value}, and merges are computed in float32, which ends at 3.4e38`, {
+      where,
+      fix: 'take the tensor unchanged from one model, or pass --allow-nonfinite to merge it as infinity',
+    })
+  }
   if (model !== null) return new MergeError(`${model} contains ${name}`, { where, fix: 'use an undamaged copy of the model, or pass --allow-nonfinite to merge all the same' })
   const what = Number.isFinite(value) ? `the value ${value} is too large for the output's dtype` : `the merge gives ${name}`
   return new MergeError(what, { where, fix: 'write a wider dtype (bf16 or f32) or lower the weights, or pass --allow-nonfinite to write it all the same' })

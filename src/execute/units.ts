@@ -41,6 +41,7 @@ export interface Nonfinite {
   /** Null: the value arose in the output. */
   readonly model: string | null
   readonly index: readonly number[]
+  /** Finite where the output's dtype cannot hold it, or float32 cannot hold a model's float64. */
   readonly value: number
 }
 
@@ -72,7 +73,7 @@ export function createUnitRunner({ inputs, outputs, programs, memory, kernels }:
     if (unit.kind === 'range') {
       const { task, pass, step, start, end, known } = unit
       const job = { program: programs[task.program]!, pass, step, start, end, known, key: task.key, resident: false }
-      const partials = await runner.run(job, portsOf(task, count), f => note(nonfinite, task, f))
+      const partials = await runner.run(job, portsOf(task, count, nonfinite), f => noteFound(nonfinite, task, f))
       return { finished: [], partials, ...count, nonfinite: [...nonfinite.values()] }
     }
     for (const { task } of unit.tasks) await whole(task, count, nonfinite)
@@ -83,19 +84,20 @@ export function createUnitRunner({ inputs, outputs, programs, memory, kernels }:
     if (task.size === 0) return
     const program = programs[task.program]!
     const known = startOf(program, task)
-    const ports = portsOf(task, count)
+    const ports = portsOf(task, count, nonfinite)
     const resident = rereads(program) && residentBytes(program, task.size) <= memory.resident
     if (resident) await runner.hold(program, known, ports)
     for (const [pass, spec] of program.passes.entries()) {
       const take = async (step: Step): Promise<readonly Partials[]> => [
-        await runner.run({ program, pass, step, start: 0, end: task.size, known, key: task.key, resident }, ports, f => note(nonfinite, task, f)),
+        await runner.run({ program, pass, step, start: 0, end: task.size, known, key: task.key, resident }, ports, f => noteFound(nonfinite, task, f)),
       ]
       await runPass(spec, known, helpers, take)
     }
   }
 
-  function portsOf(task: Task, count: { read: number; written: number }): Ports {
+  function portsOf(task: Task, count: { read: number; written: number }, nonfinite: Map<string, Nonfinite>): Ports {
     const program = programs[task.program]!
+    const copiesDoubles = program.copy && program.output === 'F64'
     return {
       read(slot, target, at) {
         const { file, at: first } = task.sources[slot]!
@@ -104,9 +106,25 @@ export function createUnitRunner({ inputs, outputs, programs, memory, kernels }:
       },
       write(bytes, at) {
         count.written += bytes.byteLength
+        const found = copiesDoubles ? firstNonfinite(bytes) : null
+        if (found) note(nonfinite, task, { source: 0, index: at + found.index, value: found.value })
         writerOf(task.output.file).write(bytes, task.output.at + at * bytesOf(program.output))
       },
     }
+  }
+
+  /** The runner sees float32. Of a float64 it may have found a value that is only too large: then the value itself is told, and a copy has nothing to tell. */
+  function noteFound(into: Map<string, Nonfinite>, task: Task, finding: Finding): void {
+    const { copy, sources } = programs[task.program]!
+    if (finding.source === null || sources[finding.source] !== 'F64') {
+      note(into, task, finding)
+      return
+    }
+    if (copy) return // looked at where it is written
+    const { file, at } = task.sources[finding.source]!
+    const bytes = new Uint8Array(8)
+    void readerOf(file).read(bytes, at + 8 * finding.index) // files and arrays are read at once
+    note(into, task, { ...finding, value: doubleAt(bytes, 0) })
   }
 
   function readerOf(file: number): Reader {
@@ -141,6 +159,16 @@ function note(into: Map<string, Nonfinite>, task: Task, { source, index, value }
   const key = `${task.name}\n${model}`
   if (!into.has(key)) into.set(key, { tensor: task.name, model, index: positionIn(task.shape, index), value })
 }
+
+function firstNonfinite(bytes: Uint8Array): { readonly index: number; readonly value: number } | null {
+  for (let index = 0; index < bytes.byteLength / 8; index++) {
+    const value = doubleAt(bytes, index)
+    if (!Number.isFinite(value)) return { index, value }
+  }
+  return null
+}
+
+const doubleAt = (bytes: Uint8Array, index: number): number => new DataView(bytes.buffer, bytes.byteOffset).getFloat64(8 * index, true)
 
 /** A flat index as one index per dimension, row-major. */
 function positionIn(shape: readonly number[], flat: number): number[] {

@@ -1,10 +1,10 @@
-import picomatch from 'picomatch'
 import { Tensor } from '../algebra/tensor.ts'
 import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.ts'
 import { isFloat } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import { METHODS } from '../methods/_all.ts'
 import type { AnyModel } from '../methods/method.ts'
+import { compileGlob } from '../recipe/glob.ts'
 import { faultAt } from '../recipe/locate.ts'
 import { positionOf, resolveParameters, scalarAt } from '../recipe/parameters.ts'
 import type { Expression, Recipe, Rule } from '../recipe/recipe.ts'
@@ -25,14 +25,17 @@ export interface Lowering {
   lower(name: string): Lowered | null
   /** Indices of rules that have matched a tensor so far. */
   readonly matched: ReadonlySet<number>
+  /** Tensors so far that arithmetic does not apply to: the model whose bytes are taken, and all models that the formula names. */
+  readonly passed: ReadonlyMap<string, { readonly from: string; readonly models: readonly string[] }>
 }
 
 /** `donor` names the model whose tensors pass through where arithmetic has no meaning (integers). */
 export function createLowering(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint>, donor: string): Lowering {
-  const globs = recipe.rules.map(rule => (rule.tensors === null ? () => true : picomatch(rule.tensors, { dot: true, bash: true })))
+  const globs = recipe.rules.map(rule => (rule.tensors === null ? () => true : compileGlob(rule.tensors)))
   const matched = new Set<number>()
   const mentioned = new Map<Expression, readonly string[]>()
-  return { lower, matched }
+  const passed = new Map<string, { from: string; models: readonly string[] }>()
+  return { lower, matched, passed }
 
   function lower(name: string): Lowered | null {
     const index = recipe.rules.findIndex((rule, i) => globs[i]!(name) && inLayers(rule, name))
@@ -79,8 +82,13 @@ export function createLowering(recipe: Recipe, checkpoints: ReadonlyMap<string, 
       const tensor = checkpoints.get(model)!.tensors.get(name)
       if (tensor) tensors.set(model, tensor)
     }
-    const integers = [...tensors.values()].some(t => !isFloat(t.dtype))
-    if (integers) return copy(name, tensors.has(donor) ? donor : [...tensors.keys()][0]!, null)
+    const [integer, float] = [[...tensors].find(([, t]) => !isFloat(t.dtype)), [...tensors].find(([, t]) => isFloat(t.dtype))]
+    if (integer && float) throw mixedKinds(name, integer, float)
+    if (integer) {
+      const from = tensors.has(donor) ? donor : integer[0]
+      passed.set(name, { from, models })
+      return copy(name, from, null)
+    }
     if (tensors.size < models.length) throw missing(name, models, tensors)
     const shape = commonShape(recipe, name, models, tensors)
     const seen: string[] = []
@@ -128,6 +136,14 @@ export function createLowering(recipe: Recipe, checkpoints: ReadonlyMap<string, 
       if (error instanceof MergeError && !error.details.excerpt) throw faultAt(recipe.source, e.at, `${context.name}: ${error.what}`, error.details.fix)
       throw error
     }
+  }
+
+  function mixedKinds(name: string, [a, { dtype: whole }]: readonly [string, CheckpointTensor], [b, { dtype: real }]: readonly [string, CheckpointTensor]): MergeError {
+    const fix =
+      recipe.form === 'mergekit'
+        ? 'merge models of one kind: a quantised model cannot be merged with one that is not'
+        : `merge models of one kind, or take the tensor from one of them: \`rules: [{ tensors: '${name}', from: ${b} }]\``
+    return new MergeError(`${name}: ${whole} in ${a} and ${real} in ${b}, and only floats can be merged`, { where: recipe.source.name, fix })
   }
 
   function missing(name: string, models: readonly string[], has: ReadonlyMap<string, CheckpointTensor>): MergeError {

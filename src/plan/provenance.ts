@@ -1,4 +1,5 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
+import { DEFAULT_SHARD_BYTES } from '../recipe/fields.ts'
 import type { Recipe } from '../recipe/recipe.ts'
 
 /**
@@ -18,6 +19,13 @@ export function recipeText(recipe: Recipe): string {
   if (recipe.form !== 'expression') return recipe.source.text
   const quoted = (text: string): string => JSON.stringify(text)
   const models = Object.entries(recipe.models).map(([name, { path }]) => `  ${quoted(name)}: ${quoted(path)}`)
-  const output = recipe.output.dtype ? [`output: { dtype: ${recipe.output.dtype.toLowerCase()} }`] : []
-  return ['models:', ...models, `merge: ${quoted(recipe.source.text)}`, ...output, `seed: ${recipe.seed}`, ''].join('\n')
+  const { dtype, shardSize, configFrom, tokenizerFrom } = recipe.output
+  const output = [
+    ...(dtype ? [`dtype: ${dtype.toLowerCase()}`] : []),
+    ...(shardSize === DEFAULT_SHARD_BYTES ? [] : [`shard_size: ${shardSize}`]),
+    ...(configFrom === null ? [] : [`config_from: ${quoted(configFrom)}`]),
+    ...(tokenizerFrom === null ? [] : [`tokenizer_from: ${quoted(tokenizerFrom)}`]),
+  ]
+  const outputLine = output.length > 0 ? [`output: { ${output.join(', ')} }`] : []
+  return ['models:', ...models, `merge: ${quoted(recipe.source.text)}`, ...outputLine, `seed: ${recipe.seed}`, ''].join('\n')
 }

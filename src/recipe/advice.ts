@@ -1,5 +1,6 @@
 import type { MergeError } from '../errors.ts'
 import { faultAt } from './locate.ts'
+import { own } from './lookup.ts'
 import { isAll, massOf, numberAt, positionsOf, rounded } from './mass.ts'
 import type { At, Expression, Recipe } from './recipe.ts'
 import { show, showFactor, showName, showTerm } from './show.ts'
@@ -39,6 +40,8 @@ function wrongMass(whole: Expression, mass: number, recipe: Recipe): MergeError 
     const [a, b] = [written(first), written(second)]
     return faultAt(source, spanOf(first, second, whole), 'adds two models', `write \`${a} + (${b} - ${a})\`, or average with \`0.5*${a} + 0.5*${b}\``)
   }
+  const undivided = partsOf(whole).find(e => e.kind === 'call' && own(e.parameters, 'normalize')?.value === false && !isMass(e, 1, recipe) && !isMass(e, 0, recipe))
+  if (undivided) return faultAt(source, whole.at, `the weights add up to ${rounded(mass)}, not to 1`, 'leave out `normalize=false`, or let the weights add up to 1')
   const advice = (terms.length === 1 ? besideAnother(first!, mass, recipe) : aroundFirst(all, terms, recipe)) ?? `(${show(whole, source)})/${rounded(mass)}`
   return faultAt(source, whole.at, `the weights add up to ${rounded(mass)}, not to 1`, `write \`${advice}\``)
 }

@@ -1,6 +1,6 @@
 import { DTYPES, dtypeNamed, type FloatDType, isFloat, torchName } from '../dtype.ts'
 import type { MergeError } from '../errors.ts'
-import type { Entry, MapValue, Value } from './document.ts'
+import type { Entry, MapValue, TextValue, Value } from './document.ts'
 import { faultAt, nearest } from './locate.ts'
 import { parameterNames } from './lookup.ts'
 import type { SourceText } from './recipe.ts'
@@ -58,7 +58,7 @@ export function dtypeAt(source: SourceText, map: MapValue, key: string): FloatDT
 }
 
 export const DEFAULT_SHARD_BYTES = 5_000_000_000 // what mergekit and transformers write
-const MIN_SHARD_BYTES = 1_000_000 // below this a model becomes thousands of files
+export const MIN_SHARD_BYTES = 1_000_000 // below this a model becomes thousands of files
 
 /** The shard size under `shard_size`; the usual one when absent. */
 export function shardSizeOf(source: SourceText, map: MapValue): number {
@@ -79,6 +79,16 @@ export function seedOf(source: SourceText, map: MapValue, keys: readonly string[
   if (!entry) return 0
   if (other) throw faultAt(source, other.keyAt, `${entry.key} and ${other.key} are both given`, 'keep one of the two')
   const seed = entry.value.kind === 'scalar' ? entry.value.value : null
+  if (entry.value.kind === 'scalar') refuseLeadingZero(source, entry.value)
   if (typeof seed === 'number' && Number.isSafeInteger(seed) && seed >= 0) return seed
   throw faultAt(source, entry.value.at, `${entry.key} must be a whole number from 0 to 2^53 - 1`, `write for example \`${entry.key}: 42\``)
+}
+
+const LEADING_ZERO = /^[+-]?0\d+$/
+
+/** `010` is 8 to PyYAML, with which mergekit reads, and 10 in YAML 1.2: nobody should have to guess. */
+export function refuseLeadingZero(source: SourceText, value: TextValue): void {
+  const { text } = value.placed
+  if (typeof value.value === 'number' && LEADING_ZERO.test(text))
+    throw faultAt(source, value.at, `${text} means different numbers to different readers of YAML`, 'write it without the leading 0')
 }

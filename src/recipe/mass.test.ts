@@ -21,6 +21,16 @@ describe('what adds up', () => {
     'slerp(code - base, math - base, t=0.5) + base',
     'base + linear(0.5*(code - base), 0*math)',
     'base*(1/3) + code*(2/3)',
+    'linear(base, code, weight=(0.7, 0.3), normalize=false)',
+    'linear(base, code, weight=(-1, 2), normalize=false)',
+    'linear(base, code, weight=([0, 1], [1, 0]), normalize=false)',
+    'linear(base, code, weight=(3, 1))', // divided by 4
+    '0.5*linear(base, code, normalize=false)',
+    'base + linear(code - base, math - base, weight=2, normalize=false)',
+    '2*base - passthrough(code)',
+    'base + passthrough(code - base, scale=0.3)',
+    '0.5*passthrough(base, scale=2)',
+    'linear(passthrough(0.5*base + 0.5*code, scale=1), math)',
   ])('%s', text => {
     expect(accepted(text).merge).toBeDefined()
   })
@@ -31,6 +41,44 @@ describe('what adds up', () => {
 
   test('the product of two gradients is looked at between their bends', () => {
     expect(() => accepted('base + [0, 1]*[1, 0]*code')).toThrow('the weights add up to 1.25 at 50% of the depth, not to 1')
+  })
+})
+
+describe('a sum that is not divided, or a scaled copy, adds up to its own weights', () => {
+  test.each([
+    ['linear(base, code, normalize=false)', '2, not to 1', 'leave out `normalize=false`, or let the weights add up to 1'],
+    ['linear(base, code, weight=(0.7, 0.4), normalize=off)', '1.1, not to 1', 'write `(linear(base, code, weight=(0.7, 0.4), normalize=off))/1.1`'],
+    ['0.5*base + linear(code, weight=0.6, normalize=false)', '1.1, not to 1', 'leave out `normalize=false`, or let the weights add up to 1'],
+    [
+      'linear(base, code, weight=([0, 1], [1, 0.5]), normalize=false)',
+      '1.5 at the last layer, not to 1',
+      'let the gradients add up to 1 at every layer, or multiply task vectors, such as `math - base`, by them',
+    ],
+    [
+      'linear(base, code, weight=([0, 1, 0], [1, 0.5, 1]), normalize=false)',
+      '1.5 at 50% of the depth, not to 1',
+      'let the gradients add up to 1 at every layer, or multiply task vectors, such as `math - base`, by them',
+    ],
+    ['passthrough(base, scale=2)', '2, not to 1', 'write `(passthrough(base, scale=2))/2`'],
+    [
+      '0.5*code + 0.5*passthrough(base, scale=[1, 0])',
+      '0.5 at the last layer, not to 1',
+      'let the gradients add up to 1 at every layer, or multiply task vectors, such as `math - base`, by them',
+    ],
+  ])('%s', (text, what, fix) => {
+    const refused = (): unknown => accepted(text)
+    expect(refused).toThrow(`the weights add up to ${what}`)
+    expect(refused).toThrow(`fix: ${fix}`)
+  })
+
+  test('and is no model to a method', () => {
+    expect(() => accepted('slerp(base, passthrough(code, scale=2), t=0.5)')).toThrow('`passthrough(code, scale=2)` is neither a model nor a task vector: its weights add up to 2')
+  })
+
+  test('but in a mergekit recipe, where weights are free', () => {
+    expect(
+      parse('merge_method: linear\nparameters: {normalize: false}\nmodels:\n  - {model: a, parameters: {weight: 0.9}}\n  - {model: b, parameters: {weight: 0.9}}\n').form,
+    ).toBe('mergekit')
   })
 })
 

@@ -1,10 +1,14 @@
+import { METHODS } from '../methods/_all.ts'
 import { faultAt } from './locate.ts'
-import { scalarAt } from './parameters.ts'
-import type { Expression, Recipe } from './recipe.ts'
+import { own } from './lookup.ts'
+import { coerce, resolveSetting, scalarAt } from './parameters.ts'
+import type { Expression, Recipe, Scalar, Settings } from './recipe.ts'
 import { label, show, showFactor } from './show.ts'
 import { partsOf } from './walk.ts'
 
 const TOLERANCE = 1e-5 // of a mass: what rounding of written weights leaves; 0.333333 three times is 1e-6 short
+
+type Call = Extract<Expression, { kind: 'call' }>
 
 /** A number, or a tensor with its mass, at each sampled position. */
 type Weighed = { readonly kind: 'number' | 'tensor'; readonly at: readonly number[] }
@@ -57,9 +61,21 @@ function compute(op: '+' | '-' | '*' | '/', a: number, b: number): number {
 
 /** Positions in [0, 1] between which every gradient of the expression is straight, and the middles between them. */
 export function positionsOf(expression: Expression): readonly number[] {
-  const lengths = new Set(partsOf(expression).flatMap(e => (e.kind === 'number' && typeof e.value !== 'number' && e.value.length > 1 ? [e.value.length] : [])))
+  const lengths = new Set(
+    partsOf(expression)
+      .flatMap(scalarsOf)
+      .flatMap(value => (typeof value !== 'number' && value.length > 1 ? [value.length] : [])),
+  )
   const bends = [...new Set([0, ...[...lengths].flatMap(n => Array.from({ length: n }, (_, i) => i / (n - 1)))])].sort((a, b) => a - b)
   return bends.flatMap((p, i) => (i === 0 ? [p] : [(bends[i - 1]! + p) / 2, p]))
+}
+
+/** The numbers and gradients of an expression's own that its mass may depend on. */
+function scalarsOf(e: Expression): readonly Scalar[] {
+  if (e.kind === 'number') return [e.value]
+  if (e.kind !== 'call') return []
+  const settings = [e.parameters, ...e.arguments.map(a => a.parameters)].flatMap(s => [own(s, 'weight'), own(s, 'scale')])
+  return settings.flatMap(s => (s && !s.filtered && typeof s.value === 'object' ? [s.value as Scalar] : [])) // not filtered, so no list of filters
 }
 
 export const isAll = (masses: readonly number[], wanted: number): boolean => masses.every(m => Math.abs(m - wanted) <= TOLERANCE)
@@ -106,7 +122,7 @@ function weighBinary(e: Extract<Expression, { kind: 'binary' }>, recipe: Recipe,
   return { kind: left.kind === 'tensor' || right.kind === 'tensor' ? 'tensor' : 'number', at }
 }
 
-function weighCall(e: Extract<Expression, { kind: 'call' }>, recipe: Recipe, positions: readonly number[]): Weighed {
+function weighCall(e: Call, recipe: Recipe, positions: readonly number[]): Weighed {
   const kinds = e.arguments.map(argument => {
     const weighed = weigh(argument.expression, recipe, positions)
     const place = label(argument.expression, recipe.source)
@@ -134,10 +150,25 @@ function weighCall(e: Extract<Expression, { kind: 'call' }>, recipe: Recipe, pos
     )
   }
   if (e.base) weighBase(e, e.base, kind, recipe, positions)
-  return { kind: 'tensor', at: positions.map(() => kind) }
+  return { kind: 'tensor', at: positions.map(position => kind * factorOf(e, recipe, position)) }
 }
 
-function weighBase(e: Extract<Expression, { kind: 'call' }>, base: Expression, kind: 0 | 1, recipe: Recipe, positions: readonly number[]): void {
+/** How many of its arguments' masses a call amounts to: a sum that is not divided has that of its weights, a scaled copy its scale, all else one. */
+function factorOf(call: Call, { form }: Recipe, position: number): number {
+  const method = own(METHODS, call.method)
+  if (form === 'mergekit' || method?.base !== 'unused') return 1 // mergekit's recipes may scale a model
+  const read = (name: string, settings: Settings): number | boolean | string | null | undefined => {
+    const param = own(method.params, name)
+    const setting = own(settings, name) ?? own(call.parameters, name)
+    const value = setting && resolveSetting(setting, '', position) // no filters: only mergekit's form has them
+    if (!param || value !== undefined) return param && value !== undefined ? coerce(param, value) : undefined
+    return param.default ?? (param.scope === 'model' ? param.inExpression : undefined)
+  }
+  const sum = read('normalize', {}) === false ? call.arguments.reduce((total, a) => total + Number(read('weight', a.parameters) ?? 1), 0) : 1
+  return sum * Number(read('scale', {}) ?? 1)
+}
+
+function weighBase(e: Call, base: Expression, kind: 0 | 1, recipe: Recipe, positions: readonly number[]): void {
   if (kind === 0) {
     const whole = show({ ...e, base: null }, recipe.source)
     throw faultAt(recipe.source, base.at, `the arguments of ${e.method} are task vectors, which need no base`, `write \`${showFactor(base, recipe.source)} + ${whole}\``)

@@ -118,9 +118,12 @@ export function refuseZeroSum(recipe: Recipe, call: Call, method: AnyMethod, { m
   if (!averages || merge.normalize !== true) return
   const weights = models.map(m => m.weight!)
   const size = weights.reduce((total, w) => total + Math.abs(w), 0)
-  if (Math.abs(weights.reduce((total, w) => total + w, 0)) > NEARLY_ZERO * size) return
+  const total = weights.reduce((sum, w) => sum + w, 0)
+  if (!Number.isFinite(Math.fround(total)))
+    throw faultAt(recipe.source, call.at, `the weights of ${call.method} add up to ${Number(total.toPrecision(3))}, and float32 ends at 3.4e38`, 'write smaller weights')
+  if (Math.abs(total) > NEARLY_ZERO * size && Math.fround(total) !== 0) return // the engine divides by it as float32
   const prefix = tensorName === null ? '' : `${tensorName}: `
   const off = recipe.form === 'mergekit' ? 'parameters: {normalize: false}' : 'normalize=false'
-  const fix = size === 0 ? 'give at least one model a weight other than 0' : `change a weight, or add them without dividing: \`${off}\``
+  const fix = Math.fround(size) === 0 ? 'give at least one model a weight other than 0' : `change a weight, or add them without dividing: \`${off}\``
   throw faultAt(recipe.source, call.at, `${prefix}the weights of ${call.method} add up to 0, and the average divides by their sum`, fix)
 }

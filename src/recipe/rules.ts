@@ -1,7 +1,9 @@
+import { MergeError } from '../errors.ts'
 import type { Scope } from './cursor.ts'
 import type { Entry, MapValue, Value } from './document.ts'
 import { parseExpression } from './expression.ts'
 import { checkKeys, entryOf, mapOf, textOf } from './fields.ts'
+import { compileGlob } from './glob.ts'
 import { faultAt } from './locate.ts'
 import { modelNamed } from './names.ts'
 import type { ModelRef, Note, Rule } from './recipe.ts'
@@ -9,7 +11,7 @@ import type { ModelRef, Note, Rule } from './recipe.ts'
 const ACTIONS = ['merge', 'from', 'drop'] as const
 const KEYS = ['tensors', 'layers', ...ACTIONS] as const
 const EXAMPLE = "- {tensors: 'lm_head.*', from: base}"
-const MAX_GLOB = 1000 // the planner makes a regular expression of it; no tensor's name is longer
+const MAX_GLOB = 1000 // no tensor's name is longer
 
 /** Reads `rules:`; a rule that no tensor can reach becomes a note. */
 export function readRules(scope: Scope, models: Readonly<Record<string, ModelRef>>, entry: Entry, notes: Note[]): readonly Rule[] {
@@ -43,6 +45,11 @@ function readGlob(scope: Scope, map: MapValue): string | null {
   if (!entry) return null
   const glob = textOf(scope.source, entry.value, 'tensors', "tensors: '*.mlp.*'")
   if (glob.length > MAX_GLOB) throw faultAt(scope.source, entry.value.at, `a pattern of ${glob.length} characters; at most ${MAX_GLOB} are possible`)
+  try {
+    compileGlob(glob)
+  } catch (error) {
+    throw error instanceof MergeError ? faultAt(scope.source, entry.value.at, error.what, error.details.fix) : error
+  }
   return glob
 }
 

@@ -1,5 +1,5 @@
 import type { Entry, MapValue, TextValue, Value } from './document.ts'
-import { checkKeys, entryOf, mapOf } from './fields.ts'
+import { checkKeys, entryOf, mapOf, refuseLeadingZero } from './fields.ts'
 import { MAX_GRADIENT } from './gradient.ts'
 import { faultAt } from './locate.ts'
 import type { FilteredValue, Note, Scalar, Setting, Settings, SourceText } from './recipe.ts'
@@ -61,6 +61,7 @@ const NUMBER = /^\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i
 
 /** A number, also one written as text (`"0.25"`), true, false or a word. */
 function readPlain(source: SourceText, name: string, value: TextValue): number | boolean | string {
+  refuseLeadingZero(source, value)
   const plain = typeof value.value === 'string' && NUMBER.test(value.value) ? Number(value.value) : value.value
   if (plain === null || plain === '') throw faultAt(source, value.at, `${name} has no value`, `write a value, or remove ${name}`)
   if (typeof plain === 'number' && !Number.isFinite(plain)) {

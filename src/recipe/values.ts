@@ -82,9 +82,12 @@ function checkNumber(source: Recipe['source'], param: Numeric, parameter: string
     const fix = value >= 2 && isInRange(param, percent) ? `did you mean ${rounded(percent)}?` : `write a number ${rangeOf(param)}`
     throw faultAt(source, at, `${parameter} is ${value}, and must be ${rangeOf(param)}`, fix)
   }
+  if (Math.abs(value) > MAX_FLOAT32) throw faultAt(source, at, `${parameter} is ${value}, and merges are computed in float32, which ends at 3.4e38`, 'write a smaller number')
   const [low, high] = param.usual ?? [-Infinity, Infinity]
   return value < low || value > high ? [{ text: `${parameter} is ${value}, outside the usual range from ${low} to ${high}`, at }] : []
 }
+
+const MAX_FLOAT32 = 2 ** 128 - 2 ** 104
 
 function isInRange({ min = -Infinity, max = Infinity, exclusiveMin = false }: Numeric, value: number): boolean {
   return Number.isFinite(value) && value <= max && (exclusiveMin ? value > min : value >= min)
