@@ -1,0 +1,121 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { open } from '../src/checkpoint/checkpoint.ts'
+import { openTokenizer, readTokenizer } from '../src/checkpoint/tokenizer.ts'
+import { mapRows, planVocabulary } from '../src/plan/vocabulary.ts'
+import { parse } from '../src/recipe/parse.ts'
+import type { Expression, Recipe } from '../src/recipe/recipe.ts'
+import { gather } from './gather.ts'
+import { GOLDEN, tensorsOf } from './golden.ts'
+
+// Row maps against mergekit's embeddings: each golden case with a tokenizer, gathered and merged the naive way. Rows are compared by
+// token, since mergekit numbers appended tokens anew in every run.
+
+const TENSORS = ['model.embed_tokens.weight', 'lm_head.weight'] as const
+const TOLERANCE = 1e-6 // of the largest expected magnitude, as test/golden/README.md; float32 sums in another order stay below 2e-7
+
+async function planOf(recipe: Recipe) {
+  const request = recipe.tokenizer!
+  const checkpoints = await Promise.all(Object.values(recipe.models).map(({ path }) => open(path, { from: [GOLDEN] })))
+  const names = Object.keys(recipe.models)
+  const heightOf = (i: number, tensor: string): number => checkpoints[i]!.tensors.get(tensor)!.shape[0]!
+  const models = await Promise.all(checkpoints.map(async (c, i) => ({ name: names[i]!, tokenizer: await readTokenizer(c), rows: heightOf(i, TENSORS[0]) })))
+  const { source } = request
+  const other = source.kind === 'model' && !recipe.models[source.model] ? await openTokenizer(source.model, { from: [GOLDEN] }) : null
+  const plan = planVocabulary(recipe.source, request, models, recipe.output.tokenizerFrom, other)
+  const mapOf = (tensor: string) =>
+    mapRows(
+      recipe.source,
+      request,
+      plan,
+      names.map((name, i) => ({ name, rows: heightOf(i, tensor) })),
+    )
+  return { plan, names, mapOf }
+}
+
+const floats = (bytes: Uint8Array): Float32Array => new Float32Array(bytes.slice().buffer)
+
+/** The recipe's method over whole arrays, in float64. */
+function merged(recipe: Recipe, names: readonly string[], tensors: readonly Float32Array[]): Float64Array {
+  const call = recipe.merge
+  if (call.kind !== 'call') throw new Error('a mergekit recipe is one call')
+  const indexOf = (e: Expression): number => (e.kind === 'model' ? names.indexOf(e.model) : -1)
+  const weights = call.arguments.map(a => Number(a.parameters['weight']?.value))
+  const inputs = call.arguments.map(a => tensors[indexOf(a.expression)]!)
+  const out = new Float64Array(inputs[0]!.length)
+  switch (call.method) {
+    case 'linear': {
+      const total = weights.reduce((a, b) => a + b, 0)
+      inputs.forEach((x, i) => x.forEach((v, k) => (out[k]! += (weights[i]! / total) * v)))
+      return out
+    }
+    case 'task_arithmetic': {
+      const base = tensors[indexOf(call.base!)]!
+      base.forEach((b, k) => (out[k] = b))
+      inputs.forEach((x, i) => x.forEach((v, k) => (out[k]! += weights[i]! * (v - base[k]!))))
+      return out
+    }
+    case 'slerp': {
+      const [a, b] = inputs as [Float32Array, Float32Array]
+      const norm = (x: Float32Array): number => Math.sqrt(x.reduce((s, v) => s + v * v, 0))
+      const cos = a.reduce((s, v, k) => s + v * b[k]!, 0) / norm(a) / norm(b)
+      const angle = Math.acos(cos)
+      const t = Number(call.parameters['t']!.value)
+      const [p, q] = [Math.sin((1 - t) * angle) / Math.sin(angle), Math.sin(t * angle) / Math.sin(angle)]
+      return out.map((_, k) => p * a[k]! + q * b[k]!)
+    }
+    default:
+      throw new Error(`no formula for ${call.method} here`)
+  }
+}
+
+/** Token → id of a tokenizer.json, read without the code under test. */
+function expectedIds(file: string): Map<string, number> {
+  const { model, added_tokens } = JSON.parse(readFileSync(file, 'utf8'))
+  const vocabulary: [string, number][] = Array.isArray(model.vocab) ? model.vocab.map(([token]: [string], id: number) => [token, id]) : Object.entries(model.vocab)
+  return new Map([...vocabulary, ...added_tokens.map((t: { content: string; id: number }) => [t.content, t.id])])
+}
+
+const folders = ['cases', 'more'].flatMap(group => (existsSync(join(GOLDEN, group)) ? readdirSync(join(GOLDEN, group)).map(name => `${group}/${name}`) : []))
+const cases = folders.filter(name => existsSync(join(GOLDEN, name, 'expected/tokenizer.json')))
+
+describe.each(cases)('%s', name => {
+  const recipe = parse(readFileSync(join(GOLDEN, name, 'recipe.yml'), 'utf8'), { name: `${name}/recipe.yml` })
+  const expected = expectedIds(join(GOLDEN, name, 'expected/tokenizer.json'))
+
+  test('the same tokens; those of the source keep their ids', async () => {
+    const { plan } = await planOf(recipe)
+    const tokens = plan.output.tokens.filter(token => token !== null)
+    expect(tokens.toSorted()).toEqual([...expected.keys()].toSorted())
+    for (const [token, id] of plan.source.ids) if (id < plan.output.tokens.length && expected.has(token)) expect([token, plan.output.tokens[id]]).toEqual([token, token])
+  })
+
+  test('the same rows', async () => {
+    const { plan, names, mapOf } = await planOf(recipe)
+    const outputs = await tensorsOf(join(GOLDEN, name, 'expected'))
+    const inputs = await Promise.all(names.map(model => tensorsOf(join(GOLDEN, model))))
+    for (const tensor of TENSORS) {
+      const { shape, bytes } = outputs.get(tensor)!
+      const want = floats(bytes)
+      const [height, width] = shape as [number, number]
+      const map = mapOf(tensor)
+      const embeddings = inputs.map(i => floats(i.get(tensor)!.bytes))
+      const got = merged(
+        recipe,
+        names,
+        names.map((_, m) => gather(map, m, embeddings, width)),
+      )
+      const limit = TOLERANCE * want.reduce((a, b) => Math.max(a, Math.abs(b)), 0)
+      const rowOf = new Map(plan.output.tokens.map((token, r) => [token, r]))
+      const pairs = [...expected].map(([token, id]) => [id, rowOf.get(token)!] as const)
+      if (recipe.tokenizer!.padToMultipleOf !== null) {
+        expect(map.rows).toBe(height)
+        for (let r = expected.size; r < height; r++) pairs.push([r, r])
+      }
+      for (const [theirs, ours] of pairs) {
+        for (let c = 0; c < width; c++) expect(Math.abs(got[ours * width + c]! - want[theirs * width + c]!), `row ${ours}, column ${c}`).toBeLessThanOrEqual(limit)
+      }
+    }
+  })
+})
