@@ -10,8 +10,8 @@ export function gather(map: RowMap, model: number, embeddings: readonly Float32A
     if (own >= 0) target.set(rowOf(model, own))
     else if (map.isPadding[r] === 0) {
       const [start, end] = [map.fillStart[r]!, map.fillStart[r + 1]!]
-      for (let i = start; i < end; i++) rowOf(map.fillModel[i]!, map.fillRow[i]!).forEach((x, c) => (target[c] = target[c]! + x))
-      if (end > start) target.forEach((x, c) => (target[c] = x / (end - start)))
+      for (let i = start; i < end; i++) for (let c = 0; c < width; c++) target[c] = target[c]! + rowOf(map.fillModel[i]!, map.fillRow[i]!)[c]!
+      if (end > start) for (let c = 0; c < width; c++) target[c] = target[c]! / (end - start)
     }
   }
   const real = Array.from({ length: map.rows }, (_, r) => r).filter(r => map.hasToken[r] === 1)

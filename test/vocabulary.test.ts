@@ -47,14 +47,11 @@ function merged(recipe: Recipe, names: readonly string[], tensors: readonly Floa
   switch (call.method) {
     case 'linear': {
       const total = weights.reduce((a, b) => a + b, 0)
-      inputs.forEach((x, i) => x.forEach((v, k) => (out[k]! += (weights[i]! / total) * v)))
-      return out
+      return out.map((_, k) => inputs.reduce((sum, x, i) => sum + (weights[i]! / total) * x[k]!, 0))
     }
     case 'task_arithmetic': {
       const base = tensors[indexOf(call.base!)]!
-      base.forEach((b, k) => (out[k] = b))
-      inputs.forEach((x, i) => x.forEach((v, k) => (out[k]! += weights[i]! * (v - base[k]!))))
-      return out
+      return out.map((_, k) => inputs.reduce((sum, x, i) => sum + weights[i]! * (x[k]! - base[k]!), base[k]!))
     }
     case 'slerp': {
       const [a, b] = inputs as [Float32Array, Float32Array]
