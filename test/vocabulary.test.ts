@@ -1,9 +1,11 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { Tokenizer } from '@huggingface/tokenizers'
 import { describe, expect, test } from 'vitest'
 import { open } from '../src/checkpoint/checkpoint.ts'
 import { openTokenizer, readTokenizer } from '../src/checkpoint/tokenizer.ts'
-import { mapRows, planVocabulary } from '../src/plan/vocabulary.ts'
+import { tokenizerFiles } from '../src/checkpoint/tokenizer_files.ts'
+import { mapRows, planVocabulary, type VocabularyPlan } from '../src/plan/vocabulary.ts'
 import { parse } from '../src/recipe/parse.ts'
 import type { Expression, Recipe } from '../src/recipe/recipe.ts'
 import { gather } from './gather.ts'
@@ -114,5 +116,39 @@ describe.each(cases)('%s', name => {
         for (let c = 0; c < width; c++) expect(Math.abs(got[ours * width + c]! - want[theirs * width + c]!), `row ${ours}, column ${c}`).toBeLessThanOrEqual(limit)
       }
     }
+  })
+
+  test('the written tokenizer cuts texts as the expected one does', async () => {
+    const { plan } = await planOf(recipe)
+    const ids = new Map(plan.output.tokens.map((token, r) => [token, r]))
+    const [ours, theirs] = [await written(plan), JSON.parse(readFileSync(join(GOLDEN, name, 'expected/tokenizer.json'), 'utf8'))]
+    const read = (json: object) => new Tokenizer(json, {}).encode(TEXT, { add_special_tokens: false })
+    const [got, want] = [read(ours), read({ ...theirs, post_processor: null })]
+    expect(got.tokens).toEqual(want.tokens)
+    expect(got.ids).toEqual(want.tokens.map((token: string) => ids.get(token) ?? ids.get('<unk>')))
+  })
+})
+
+// Tokens of all models between letters; the lone space before <|im_end|> of tok-three would go to the token in only one of its ways.
+const TEXT = '<s>abcd the thing<|im_start|>ing er and<|im_end|>bc 3 ouch quef ▁a to<|extra|>ab<new>of cab</s>efe ea'
+
+async function written({ source, output }: VocabularyPlan): Promise<object> {
+  const files = tokenizerFiles(source, { ...output, chatTemplate: null })
+  const file = files.find(f => f.name === 'tokenizer.json')!
+  return JSON.parse('text' in file ? file.text : readFileSync(file.path, 'utf8'))
+}
+
+describe('what mergekit fails on', () => {
+  const recipeOf = (name: string) => parse(readFileSync(join(GOLDEN, 'errors', name, 'recipe.yml'), 'utf8'), { name: `${name}/recipe.yml` })
+
+  test('tokenizer-kind-zero: a row of zeros for the model that lacks the token, the own row for the other', async () => {
+    const { plan, mapOf } = await planOf(recipeOf('tokenizer-kind-zero'))
+    const map = mapOf('lm_head.weight')
+    const r = plan.output.tokens.indexOf('<|im_start|>')
+    const ones = new Float32Array(53 * 16).fill(1)
+    expect([0, 1].map(m => gather(map, m, [ones, ones], 16)[r * 16])).toEqual([0, 1])
+  })
+  test('tokenizer-missing-file: the model that lacks one is named', async () => {
+    await expect(planOf(recipeOf('tokenizer-missing-file'))).rejects.toThrow(/\.\/models\/tok-notok has no tokenizer; its embedding has 53 rows and that of \.\/models\/tok-a 48/)
   })
 })

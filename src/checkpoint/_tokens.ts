@@ -27,7 +27,10 @@ const FIX = 'take the tokenizer’s files anew from the model’s source'
 
 export function checkId(where: string, token: string, id: unknown): number {
   if (typeof id === 'number' && Number.isSafeInteger(id) && id >= 0 && id <= MAX_ID) return id
-  throw new MergeError(`token ${show(token)}: its id must be a whole number from 0, found ${typeof id === 'number' ? id : kindOf(id)}`, { where, fix: FIX })
+  throw new MergeError(`token ${show(token)}: its id must be a whole number from 0, found ${id === undefined ? 'none' : typeof id === 'number' ? id : kindOf(id)}`, {
+    where,
+    fix: FIX,
+  })
 }
 
 /** Throws if two tokens have one id: no row of an embedding could be told theirs. */

@@ -22,7 +22,7 @@ export interface TokenizerChanges extends Pick<OutputVocabulary, 'learned' | 'fo
 export function tokenizerFiles(tokenizer: Tokenizer, { learned, forgotten, chatTemplate }: TokenizerChanges): readonly TokenizerFile[] {
   const lost = new Set(forgotten)
   if (lost.size > 0 && tokenizer.kind !== 'tokenizer.json') {
-    throw new MergeError(`${tokenizer.ref}: ${lost.size} tokens of its ${tokenizer.kind} have no row in the embedding, and only a tokenizer.json can be cut`, {
+    throw new MergeError(`${tokenizer.ref}: its ${tokenizer.kind} has more tokens than its embedding has rows, and only a tokenizer.json can be cut`, {
       fix: 'convert it to tokenizer.json: load it with `AutoTokenizer.from_pretrained(folder)` of transformers, and call its `save_pretrained(folder)`',
     })
   }

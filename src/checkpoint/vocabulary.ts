@@ -1,4 +1,5 @@
-import { type AddedToken, plainToken, type Tokenizer } from './tokenizer.ts'
+import { type AddedToken, plainToken } from './_tokens.ts'
+import type { Tokenizer } from './tokenizer.ts'
 
 /** A model as its vocabulary sees it. */
 export interface Vocabulary {

@@ -51,7 +51,7 @@ export function adaptConfig(
   const rows = output.tokens.length
   if ('vocab_size' in config) changed['vocab_size'] = rows
   for (const [key, part] of Object.entries(config)) if (isObject(part) && 'vocab_size' in part && key === 'text_config') changed[key] = { ...part, vocab_size: rows }
-  if (from && from !== source) {
+  if (from) {
     const ids = moveTokenIds(config, from, output.tokens, source.special)
     Object.assign(changed, ids.changed)
     for (const [key, id] of Object.entries(ids.changed)) notes.push(`${name}: ${key} goes from ${JSON.stringify(config[key])} to ${JSON.stringify(id)}, where its token is now`)
