@@ -6,6 +6,7 @@ import { open } from '../src/checkpoint/checkpoint.ts'
 import { openTokenizer, readTokenizer } from '../src/checkpoint/tokenizer.ts'
 import { tokenizerFiles } from '../src/checkpoint/tokenizer_files.ts'
 import { mapRows, planVocabulary, type VocabularyPlan } from '../src/plan/vocabulary.ts'
+import { adaptConfig, planTokenizerFiles } from '../src/plan/vocabulary_files.ts'
 import { parse } from '../src/recipe/parse.ts'
 import type { Expression, Recipe } from '../src/recipe/recipe.ts'
 import { gather } from './gather.ts'
@@ -33,7 +34,7 @@ async function planOf(recipe: Recipe) {
       plan,
       names.map((name, i) => ({ name, rows: heightOf(i, tensor) })),
     )
-  return { plan, names, mapOf }
+  return { plan, names, mapOf, tokenizers: models.map(m => m.tokenizer) }
 }
 
 const floats = (bytes: Uint8Array): Float32Array => new Float32Array(bytes.slice().buffer)
@@ -127,6 +128,21 @@ describe.each(cases)('%s', name => {
     expect(got.tokens).toEqual(want.tokens)
     expect(got.ids).toEqual(want.tokens.map((token: string) => ids.get(token) ?? ids.get('<unk>')))
   })
+
+  test('the vocab_size of config.json', async () => {
+    const { plan } = await planOf(recipe)
+    const expected = JSON.parse(readFileSync(join(GOLDEN, name, 'expected/config.json'), 'utf8'))
+    const kept = plan.output.tokens.slice(0, plan.output.padding).filter(token => token === null).length // mergekit cuts these rows off
+    expect(adaptConfig('config.json', { vocab_size: 1 }, null, plan).config['vocab_size']).toBe(expected.vocab_size + kept)
+  })
+
+  const template = join(GOLDEN, name, 'expected/chat_template.jinja')
+  if (existsSync(template))
+    test('the chat template', async () => {
+      const { plan, tokenizers } = await planOf(recipe)
+      const { files } = planTokenizerFiles(recipe.source, recipe.chatTemplate, plan, null, tokenizers)
+      expect(files.find(f => f.name === 'chat_template.jinja')).toEqual({ name: 'chat_template.jinja', text: readFileSync(template, 'utf8') })
+    })
 })
 
 // Tokens of all models between letters; the lone space before <|im_end|> of tok-three would go to the token in only one of its ways.

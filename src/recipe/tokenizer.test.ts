@@ -37,6 +37,7 @@ describe('what is read', () => {
     expect(read('tokenizer_source: ./code\n').tokenizer?.source).toEqual({ kind: 'model', model: './code', at: at(6, 19, 25) })
     expect(read('tokenizer: {source: {model: {path: org/other}}}\n').tokenizer?.source).toEqual({ kind: 'model', model: 'org/other', at: at(6, 21, 47) })
   })
+  test('a model whose name is near that of another is none the less a model', () => expect(read('tokenizer_source: code2\n').tokenizer?.source).toMatchObject({ model: 'code2' }))
   test('an empty tokenizer is mergekit’s default, the union', () => expect(read('tokenizer: {}\n').tokenizer?.source.kind).toBe('union'))
 
   test('rules, in order, each at its place', () => {
@@ -106,7 +107,7 @@ describe('refused', () => {
     ['tokenizer_sorce: base\n', 'unknown key "tokenizer_sorce"', 'did you mean "tokenizer_source"?'],
     ['chat_templates: auto\n', 'unknown key "chat_templates"', 'did you mean "chat_template"?'],
     ['tokenizer: union\n', 'tokenizer must be a mapping', 'tokenizer: {source: union}'],
-    ['tokenizer_source: unoin\n', 'tokenizer_source is "unoin"', 'did you mean "union"?'],
+    ['tokenizer_source: unoin\n', 'tokenizer_source is "unoin"', 'did you mean "union"? If it is a model\'s folder, write ./unoin'],
     ['tokenizer_source: Base\n', 'tokenizer_source is "Base"', 'did you mean "base"?'],
     ['tokenizer_source: [union]\n', 'tokenizer_source must be text', 'tokenizer_source: union'],
     ['tokenizer: {source: {pth: ./a}}\n', 'unknown key "pth"', 'did you mean "path"?'],

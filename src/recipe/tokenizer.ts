@@ -27,8 +27,8 @@ export function readTokenizer(source: SourceText, root: MapValue, models: Readon
 function readSource(source: SourceText, value: Value, key: string, models: Readonly<Record<string, ModelRef>>): TokenizerRequest['source'] {
   const name = readRef(source, value, key, `${key}: union`)
   if (value.kind !== 'map' && (name === 'union' || name === 'base')) return { kind: name, at: value.at }
-  const near = own(models, name) || /[/\\.]/.test(name) ? null : nearest(name, ['union', 'base', ...Object.keys(models)])
-  if (near) throw faultAt(source, value.at, `${key} is "${name}"`, `did you mean "${near}"?`)
+  const near = own(models, name) ? null : nearest(name, ['union', 'base'])
+  if (near) throw faultAt(source, value.at, `${key} is "${name}"`, `did you mean "${near}"? If it is a model's folder, write ./${name}`)
   return { kind: 'model', model: name, at: value.at }
 }
 
