@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { MergeError } from './errors.ts'
-import { type JsonRules, parseJson, parseJsonFile, show } from './json.ts'
+import { type JsonRules, parseJson, parseJsonFile, pythonJson, show } from './json.ts'
 
 const fault = (reason: string, at: number, keys: readonly string[]): never => {
   throw new MergeError(`${reason} at ${at}${keys.length ? ` in ${keys.join('.')}` : ''}`)
@@ -73,4 +73,10 @@ test('show quotes, shortens and disarms', () => {
   expect(show('x'.repeat(1000)).length).toBe(101)
   expect(show([1, -0])).toBe('[1,"-0"]')
   expect(show(undefined)).toBe('undefined')
+})
+
+test('JSON as Python writes it', () => {
+  expect(pythonJson({ a: [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY], b: 1e30, c: -1e21, d: 1e20, e: 1.5e-7, f: '1e30 NaN' })).toBe(
+    '{\n  "a": [\n    NaN,\n    Infinity,\n    -Infinity\n  ],\n  "b": 1000000000000000019884624838656,\n  "c": -1000000000000000000000,\n  "d": 100000000000000000000,\n  "e": 1.5e-7,\n  "f": "1e30 NaN"\n}',
+  )
 })

@@ -165,6 +165,18 @@ export function parseJsonFile(name: string, text: string, fix: string): Readonly
 
 export const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null && !Array.isArray(value)
 
+/**
+ * JSON as Python writes and reads it, indented by two. NaN and infinities are bare words, and whole numbers have all their digits:
+ * the 1000000000000000019884624838656 that stands for no limit in many a tokenizer_config.json would become 1e+30, which is no integer there.
+ */
+export function pythonJson(value: unknown): string {
+  const mark = '\u0000number '
+  const isUnusual = (v: unknown): v is number => typeof v === 'number' && (!Number.isFinite(v) || (Number.isInteger(v) && Math.abs(v) >= 1e21))
+  const digits = (v: number): string => (Number.isFinite(v) ? String(BigInt(v)) : String(v))
+  const text = JSON.stringify(value, (_, v: unknown) => (isUnusual(v) ? mark + digits(v) : v), 2)
+  return text.replaceAll(/"\\u0000number (-?(?:Infinity|NaN|\d+))"/g, '$1')
+}
+
 /** What a JSON value is, for an error message: `an array`. */
 export function kindOf(value: unknown): string {
   if (value === null) return 'null'

@@ -451,7 +451,7 @@ const RECIPES: readonly (readonly [what: string, recipe: string, message: readon
     'a tokenizer',
     'merge_method: linear\ntokenizer_source: union\nmodels:\n  - {model: base, parameters: {weight: 1}}\n',
     [
-      'error: tokenizer_source is not supported in this version of Merganser yet',
+      'error: Merganser reads this, but cannot choose the vocabulary of a merge yet',
       '  at recipe.yml:2:1',
       '  2 | tokenizer_source: union',
       '    | ^^^^^^^^^^^^^^^^',

@@ -12,6 +12,7 @@ const REFUSED: Readonly<Record<string, string>> = {
   'all-zero-weights': 'the weights of linear add up to 0',
   'architecture-mismatch': 'cannot be merged: architecture LlamaForCausalLM against Qwen2ForCausalLM',
   'base-unlisted-linear': 'base_model takes part in linear and needs a weight',
+  'chat-template-short': 'unknown chat template "chatmll"',
   'conditional-not-in-list': 'none of its filters matches this tensor',
   'density-above-one': 'did you mean 0.5?',
   'density-negative-dare': 'density is -0.3, and must be above 0 and at most 1',

@@ -3,6 +3,7 @@ import type { Locator } from '../bytes/source.ts'
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
 import { bytesOf, type DType, type FloatDType, isFloat, sizeOf } from '../dtype.ts'
 import { assert, MergeError } from '../errors.ts'
+import { faultAt } from '../recipe/locate.ts'
 import type { Recipe } from '../recipe/recipe.ts'
 import { DEFAULT_MEMORY, type MemoryPlan, planMemory, residentBytes } from './budget.ts'
 import { type Companion, chooseDonor, companionsOf } from './companions.ts'
@@ -91,6 +92,14 @@ const MAX_THREADS = 64 // memory bandwidth is spent long before
  */
 export function plan(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint>, options: PlanOptions = {}): Plan {
   for (const model of Object.keys(recipe.models)) assert(checkpoints.has(model), `${model} was opened before planning`)
+  const unbuilt = recipe.tokenizer ?? recipe.chatTemplate
+  if (unbuilt)
+    throw faultAt(
+      recipe.source,
+      unbuilt.at,
+      'Merganser reads this, but cannot choose the vocabulary of a merge yet',
+      'without it the tokenizer comes from base_model, else the first model',
+    )
   const donor = chooseDonor(recipe)
   checkCompatible(recipe, checkpoints)
   const lowering = createLowering(recipe, checkpoints, donor)

@@ -53,6 +53,8 @@ seed: 7
       rules: [],
       seed: 7,
       notes: [],
+      tokenizer: null,
+      chatTemplate: null,
       output: { dtype: 'BF16', shardSize: 5_000_000_000, configFrom: './base', tokenizerFrom: './base' },
     })
   })
@@ -160,7 +162,7 @@ unknown key "zebra"
   at recipe.yml:2:1
   2 | zebra: 1
     | ^^^^^
-  fix: keys here: merge_method, models, base_model, parameters, dtype, out_dtype, seed, random_seed, slices, modules, tokenizer_source, tokenizer, chat_template
+  fix: keys here: merge_method, models, base_model, parameters, dtype, out_dtype, seed, random_seed, tokenizer_source, tokenizer, chat_template, slices, modules
 `,
   )
   refuses(
@@ -267,59 +269,6 @@ modules is not supported in this version of Merganser yet
   1 | modules: {}
     | ^^^^^^^
   fix: merge whole models with \`models:\`
-`,
-  )
-  refuses(
-    `
-tokenizer_source: base
-merge_method: linear
-`,
-    `
-tokenizer_source is not supported in this version of Merganser yet
-  at recipe.yml:1:1
-  1 | tokenizer_source: base
-    | ^^^^^^^^^^^^^^^^
-  fix: without it the tokenizer comes from base_model, else the first model
-`,
-  )
-  refuses(
-    `
-tokenizer: {source: union}
-merge_method: linear
-`,
-    `
-tokenizer is not supported in this version of Merganser yet
-  at recipe.yml:1:1
-  1 | tokenizer: {source: union}
-    | ^^^^^^^^^
-  fix: without it the tokenizer comes from base_model, else the first model
-`,
-  )
-  refuses(
-    `
-chat_template: auto
-merge_method: linear
-`,
-    `
-chat_template is not supported in this version of Merganser yet
-  at recipe.yml:1:1
-  1 | chat_template: auto
-    | ^^^^^^^^^^^^^
-  fix: without it the template comes with the tokenizer
-`,
-  )
-  refuses(
-    `
-tokenizer: {source: union}
-tokenizer_source: base
-merge_method: linear
-`,
-    `
-tokenizer and tokenizer_source are both given
-  at recipe.yml:2:1
-  2 | tokenizer_source: base
-    | ^^^^^^^^^^^^^^^^
-  fix: keep one of the two
 `,
   )
   refuses(

@@ -5,15 +5,26 @@ import { faultAt } from './locate.ts'
 import { methodAt, own } from './lookup.ts'
 import type { Argument, At, Expression, Note, Recipe, Settings, SourceText } from './recipe.ts'
 import { readSettings } from './settings.ts'
+import { readChatTemplate, readTokenizer } from './tokenizer.ts'
 
 const LATER = {
   slices: 'merge whole models with `models:`',
   modules: 'merge whole models with `models:`',
-  tokenizer_source: 'without it the tokenizer comes from base_model, else the first model',
-  tokenizer: 'without it the tokenizer comes from base_model, else the first model',
-  chat_template: 'without it the template comes with the tokenizer',
 } as const
-export const MERGEKIT_KEYS = ['merge_method', 'models', 'base_model', 'parameters', 'dtype', 'out_dtype', 'seed', 'random_seed', ...Object.keys(LATER)] as const
+export const MERGEKIT_KEYS = [
+  'merge_method',
+  'models',
+  'base_model',
+  'parameters',
+  'dtype',
+  'out_dtype',
+  'seed',
+  'random_seed',
+  'tokenizer_source',
+  'tokenizer',
+  'chat_template',
+  ...Object.keys(LATER),
+] as const
 
 /** Reads the form with `merge_method:`, as mergekit v0.1.4 understands it. */
 export function readMergekit(source: SourceText, root: MapValue): Recipe {
@@ -50,14 +61,17 @@ export function readMergekit(source: SourceText, root: MapValue): Recipe {
     at: methodEntry.value.at,
   }
   const models = [...(base ? [base] : []), ...listed].filter((m, i, all) => all.findIndex(o => o.model === m.model) === i)
+  const refs = Object.fromEntries(models.map(m => [m.model, { path: m.model, at: m.at }]))
   const dtype = dtypeAt(source, root, 'dtype')
   return {
     form: 'mergekit',
     source,
-    models: Object.fromEntries(models.map(m => [m.model, { path: m.model, at: m.at }])),
+    models: refs,
     merge: call,
     rules: [],
     output: { dtype: dtypeAt(source, root, 'out_dtype') ?? dtype, shardSize: DEFAULT_SHARD_BYTES, configFrom: base?.model ?? null, tokenizerFrom: base?.model ?? null },
+    tokenizer: readTokenizer(source, root, refs),
+    chatTemplate: readChatTemplate(source, root),
     seed: seedOf(source, root, ['seed', 'random_seed']),
     notes,
   }
@@ -65,8 +79,6 @@ export function readMergekit(source: SourceText, root: MapValue): Recipe {
 
 function refuseLater(source: SourceText, root: MapValue): void {
   const given = (keys: readonly string[]): Entry[] => keys.flatMap(key => entryOf(root, key) ?? [])
-  const [tokenizer, legacy] = given(['tokenizer', 'tokenizer_source'])
-  if (tokenizer && legacy) throw faultAt(source, legacy.keyAt, 'tokenizer and tokenizer_source are both given', 'keep one of the two')
   const [first, second] = given(['models', 'slices', 'modules'])
   if (first && second) throw faultAt(source, second.keyAt, `${first.key} and ${second.key} are both given`, 'keep exactly one of models, slices, modules')
   for (const [key, fix] of Object.entries(LATER)) {

@@ -87,6 +87,10 @@ export interface Recipe {
     readonly configFrom: string | null
     readonly tokenizerFrom: string | null
   }
+  /** Null keeps each row of an embedding where it is. */
+  readonly tokenizer: TokenizerRequest | null
+  /** Null keeps the template that comes with the tokenizer. */
+  readonly chatTemplate: ChatTemplateRequest | null
   readonly seed: number
   /** Harmless oddities met while reading (a filter that can never match, a parameter without effect). */
   readonly notes: readonly Note[]
@@ -96,3 +100,32 @@ export interface Note {
   readonly text: string
   readonly at: At | null
 }
+
+/** What a recipe asks of the output's vocabulary. Plain data. */
+export interface TokenizerRequest {
+  /** `union` adds to the base's tokenizer what the other models have; `model` need not be one that is merged. */
+  readonly source: { readonly kind: 'union' | 'base'; readonly at: At } | { readonly kind: 'model'; readonly model: string; readonly at: At }
+  /** In the order written; each token once. */
+  readonly tokens: readonly TokenRule[]
+  readonly padToMultipleOf: number | null
+  readonly at: At
+}
+
+/** Where the row of one token comes from, in models that lack it. The token joins the vocabulary if it is not there. */
+export interface TokenRule {
+  readonly token: string
+  readonly source: RowSource
+  /** Also in models that have the token. */
+  readonly force: boolean
+  readonly at: At
+}
+
+export type RowSource =
+  | { readonly kind: 'zero'; readonly at: At }
+  /** The same token's row in another model. */
+  | { readonly kind: 'model'; readonly model: string; readonly at: At }
+  /** Some token's row, by its text or its id in that model's own vocabulary. */
+  | { readonly kind: 'model_token'; readonly model: string; readonly token: string | number; readonly at: At }
+
+/** `auto` takes the template most models have. A name is null for a literal template. */
+export type ChatTemplateRequest = { readonly kind: 'auto'; readonly at: At } | { readonly kind: 'text'; readonly name: string | null; readonly text: string; readonly at: At }
