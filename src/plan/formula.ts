@@ -4,7 +4,7 @@ import { MergeError } from '../errors.ts'
 import { nearest } from '../recipe/locate.ts'
 import type { Recipe } from '../recipe/recipe.ts'
 import { chooseDonor } from './companions.ts'
-import { createLowering } from './lower.ts'
+import { createLowering, type Input } from './lower.ts'
 
 /**
  * The mathematics of one output tensor, as the engine will run it: shared terms have a line of their own.
@@ -19,6 +19,7 @@ export function formulaOf(recipe: Recipe, checkpoints: ReadonlyMap<string, Check
     const near = nearest(tensor, names)
     throw new MergeError(`there is no tensor "${tensor}"`, { fix: near ? `did you mean "${near}"?` : 'list the tensors with `merganser inspect MODEL`' })
   }
+  const nameOf = (input: Input): string => (input.tensor === tensor ? input.model : `${input.model}:${input.tensor}`)
   const lowered = createLowering(recipe, checkpoints, chooseDonor(recipe)).lower(tensor)
-  return lowered ? show(lowered.root, input => lowered.inputs[input]!) : 'dropped by a rule'
+  return lowered ? show(lowered.root, input => nameOf(lowered.inputs[input]!)) : 'dropped by a rule'
 }

@@ -10,13 +10,19 @@ import { positionOf, resolveParameters, scalarAt } from '../recipe/parameters.ts
 import type { Expression, Recipe, Rule } from '../recipe/recipe.ts'
 import { commonShape } from './shapes.ts'
 
-/** One output tensor as a formula; `inputs[i]` is the model behind source i. */
+/** A tensor of a model. Its name may differ from that of the output tensor it goes into. */
+export interface Input {
+  readonly model: string
+  readonly tensor: string
+}
+
+/** One output tensor as a formula; `inputs[i]` is the tensor behind source i. */
 export interface Lowered {
   readonly root: Tensor
-  readonly inputs: readonly string[]
+  readonly inputs: readonly Input[]
   readonly shape: readonly number[]
-  /** Set when the tensor is the model's own, byte for byte. */
-  readonly copyOf: string | null
+  /** Set when the tensor is one of a model's own, byte for byte. */
+  readonly copyOf: Input | null
 }
 
 /** Writes down the formula of every tensor of a merge. */
@@ -65,7 +71,8 @@ export function createLowering(recipe: Recipe, checkpoints: ReadonlyMap<string, 
       const what = `${name}: there is no such tensor in ${model}`
       throw rule ? faultAt(recipe.source, rule.at, what, `take it \`from:\` a model that has it (${holders(name).join(', ')}), or \`drop: true\` it`) : new MergeError(what)
     }
-    return { root: Tensor.source(0, algebraic(tensor.shape)), inputs: [model], shape: tensor.shape, copyOf: model }
+    const input = { model, tensor: name }
+    return { root: Tensor.source(0, algebraic(tensor.shape)), inputs: [input], shape: tensor.shape, copyOf: input }
   }
 
   function merge(name: string, expression: Expression): Lowered {
@@ -83,10 +90,10 @@ export function createLowering(recipe: Recipe, checkpoints: ReadonlyMap<string, 
     if (integers) return copy(name, tensors.has(donor) ? donor : [...tensors.keys()][0]!, null)
     if (tensors.size < models.length) throw missing(name, models, tensors)
     const shape = commonShape(recipe, name, models, tensors)
-    const seen: string[] = []
+    const seen: Input[] = []
     const slot = (model: string): number => {
-      const index = seen.indexOf(model)
-      return index < 0 ? seen.push(model) - 1 : index
+      const index = seen.findIndex(input => input.model === model)
+      return index < 0 ? seen.push({ model, tensor: name }) - 1 : index
     }
     const root = evaluate(expression, { name, shape: algebraic(shape), position: positionOf(layerOf(name)), slot })
     const only = root.op === 'source' ? seen[root.arg as number]! : null
