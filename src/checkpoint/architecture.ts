@@ -1,3 +1,5 @@
+import type { Family } from './families.ts'
+
 /** Where a tensor stands in its model. */
 export interface LayerOf {
   /** The prefix that the layers share: `model.layers`. */
@@ -18,8 +20,8 @@ export interface Layers {
   readonly stacks: ReadonlyMap<string, number>
 }
 
-/** The layers of a model, inferred from nothing but its tensors' names. */
-export function layersOf(names: Iterable<string>): Layers {
+/** The layers of a model, by what is known of its family, else inferred from nothing but its tensors' names. */
+export function layersOf(names: Iterable<string>, family: Family | null = null): Layers {
   const prefixes = new Map<string, Map<number, string[]>>() // prefix → index → suffixes
   for (const name of names) {
     const parts = split(name)
@@ -30,7 +32,8 @@ export function layersOf(names: Iterable<string>): Layers {
     indices.set(parts.index, suffixes)
     suffixes.push(parts.suffix)
   }
-  const named = [...prefixes.keys()].filter(isStackName)
+  const listed = family?.parts.flatMap(part => part.stacks.filter(stack => prefixes.has(stack))) ?? []
+  const named = listed.length > 0 ? listed : [...prefixes.keys()].filter(isStackName)
   const chosen = named.length > 0 ? named : likeliest(prefixes)
   const stacks = new Map(chosen.map(prefix => [prefix, highest(prefixes.get(prefix)?.keys() ?? []) + 1]))
   const of = (name: string): LayerOf | null => {
@@ -38,7 +41,9 @@ export function layersOf(names: Iterable<string>): Layers {
     const count = parts && stacks.get(parts.prefix)
     return count ? { stack: parts.prefix, index: parts.index, count } : null
   }
-  return { of, role: name => (of(name) ? 'inside' : roleOutside(name)), count: highest([0, ...stacks.values()]), stacks }
+  const after = family?.parts.flatMap(part => part.after) ?? []
+  const roleOf = (name: string): 'before' | 'after' => (after.some(beginning => name.startsWith(beginning)) ? 'after' : roleOutside(name))
+  return { of, role: name => (of(name) ? 'inside' : roleOf(name)), count: highest([0, ...stacks.values()]), stacks }
 }
 
 /** The last segment before the index in the families people merge: `layers`, `h`, `resblocks`, `transformer_blocks`, ResNet's `layer3`, GGUF's `blk`. */

@@ -1,4 +1,4 @@
-import { type FolderEntry, listFolder, openFile, readText, workingFolder } from '../bytes/file.ts'
+import { type FolderEntry, findPath, listFolder, openFile, readText, workingFolder } from '../bytes/file.ts'
 import type { Locator } from '../bytes/source.ts'
 import { MergeError } from '../errors.ts'
 import type { TensorEntry } from '../formats/format.ts'
@@ -9,6 +9,7 @@ import { checkIndex } from './_index.ts'
 import { locate } from './_locate.ts'
 import { collectSidecars, type Sidecar } from './_sidecars.ts'
 import { type Layers, layersOf } from './architecture.ts'
+import { FAMILIES, type Family } from './families.ts'
 
 export type { Sidecar } from './_sidecars.ts'
 export type { LayerOf, Layers } from './architecture.ts'
@@ -42,6 +43,8 @@ export interface Checkpoint {
   /** The files beside the weights that a model needs to load, without config.json. */
   readonly sidecars: readonly Sidecar[]
   readonly layers: Layers
+  /** What is known of models of this kind; null for one that is not listed. */
+  readonly family: Family | null
   /** `architectures[0]` of config.json, else its `model_type`. */
   readonly architecture: string | null
 }
@@ -69,7 +72,14 @@ export async function open(ref: string, { from = [workingFolder()] }: OpenOption
   for (const weight of weights) await addFile(weight, prefix, files, tensors)
   if (index) checkIndex(index, tensors, files)
   const config = await readConfig(entries, prefix)
-  return { ref, path, files, tensors, config, sidecars: await collectSidecars(entries, config, prefix), layers: layersOf(tensors.keys()), architecture: architectureOf(config) }
+  const family = familyOf(config)
+  const sidecars = await collectSidecars(entries, config, prefix)
+  return { ref, path, files, tensors, config, sidecars, layers: layersOf(tensors.keys(), family), family, architecture: architectureOf(config) }
+}
+
+/** Whether there is a file or folder that `ref` means. */
+export async function exists(ref: string, { from = [workingFolder()] }: OpenOptions = {}): Promise<boolean> {
+  return (await findPath(ref, from)) !== null
 }
 
 async function addFile({ name, path }: FolderEntry, prefix: string, files: CheckpointFile[], tensors: Map<string, CheckpointTensor>): Promise<void> {
@@ -98,6 +108,11 @@ async function readConfig(entries: readonly FolderEntry[], prefix: string): Prom
   if (!entry) return null
   const name = `${prefix}config.json`
   return parseJsonFile(name, await readText(entry.path, name), 'correct the file, or take it anew from the model’s source')
+}
+
+function familyOf(config: Checkpoint['config']): Family | null {
+  const type: unknown = config?.model_type
+  return FAMILIES.find(family => family.types.some(t => t === type)) ?? null
 }
 
 function architectureOf(config: Checkpoint['config']): string | null {
