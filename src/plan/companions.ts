@@ -12,7 +12,8 @@ export function chooseDonor(recipe: Recipe): string {
   return recipe.output.configFrom ?? leading(recipe.merge) ?? Object.keys(recipe.models)[0]!
 }
 
-function leading(e: Expression): string | null {
+/** The model that stands first in `e`, the base before others: the result has its architecture, and its names. Null for a number. */
+export function leading(e: Expression): string | null {
   switch (e.kind) {
     case 'model':
       return e.model
@@ -24,6 +25,13 @@ function leading(e: Expression): string | null {
       return leading(e.left) ?? leading(e.right)
     case 'call':
       return (e.base && leading(e.base)) ?? e.arguments.map(a => leading(a.expression)).find(m => m !== null) ?? null
+    case 'layers':
+    case 'stage':
+      return leading(e.of)
+    case 'stack':
+      return leading(e.slices[0]!)
+    case 'modules':
+      return leading(e.modules[0]!.expression)
     default:
       e satisfies never
       return null

@@ -14,12 +14,12 @@ import { createLowering, type Input } from './lower.ts'
  * console.log(formulaOf(recipe, await openModels(recipe), 'lm_head.weight'))
  */
 export function formulaOf(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint>, tensor: string): string {
-  const names = [...new Set([...checkpoints.values()].flatMap(c => [...c.tensors.keys()]))]
+  const { names, lower } = createLowering(recipe, checkpoints, chooseDonor(recipe))
   if (!names.includes(tensor)) {
     const near = nearest(tensor, names)
     throw new MergeError(`there is no tensor "${tensor}"`, { fix: near ? `did you mean "${near}"?` : 'list the tensors with `merganser inspect MODEL`' })
   }
   const nameOf = (input: Input): string => (input.tensor === tensor ? input.model : `${input.model}:${input.tensor}`)
-  const lowered = createLowering(recipe, checkpoints, chooseDonor(recipe)).lower(tensor)
+  const lowered = lower(tensor)
   return lowered ? show(lowered.root, input => nameOf(lowered.inputs[input]!)) : 'dropped by a rule'
 }

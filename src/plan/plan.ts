@@ -94,7 +94,7 @@ export function plan(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint
   const donor = chooseDonor(recipe)
   checkCompatible(recipe, checkpoints)
   const lowering = createLowering(recipe, checkpoints, donor)
-  const names = namesOf(checkpoints, donor)
+  const { names } = lowering
   const lowered = new Map<string, Lowered>()
   for (const name of names) {
     const formula = lowering.lower(name)
@@ -170,13 +170,6 @@ export function plan(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint
     const { dtype } = tensorOf(copyOf ?? read.find(input => input.model === donor) ?? read[0]!)
     return isFloat(dtype) ? (recipe.output.dtype ?? dtype) : dtype
   }
-}
-
-/** Every tensor of the models, in the donor's order, then those that only others have. */
-function namesOf(checkpoints: ReadonlyMap<string, Checkpoint>, donor: string): string[] {
-  const names = new Set(checkpoints.get(donor)!.tensors.keys())
-  for (const checkpoint of checkpoints.values()) for (const name of checkpoint.tensors.keys()) names.add(name)
-  return [...names]
 }
 
 function inputFiles(checkpoints: ReadonlyMap<string, Checkpoint>): { files: InputFile[]; first: ReadonlyMap<string, number> } {

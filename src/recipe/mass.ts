@@ -2,7 +2,7 @@ import { faultAt } from './locate.ts'
 import { scalarAt } from './parameters.ts'
 import type { Expression, Recipe } from './recipe.ts'
 import { label, show, showFactor } from './show.ts'
-import { partsOf } from './walk.ts'
+import { childrenOf, partsOf } from './walk.ts'
 
 const TOLERANCE = 1e-5 // of a mass: what rounding of written weights leaves; 0.333333 three times is 1e-6 short
 
@@ -23,6 +23,10 @@ export function numberAt(e: Expression, position: number): number | null {
   switch (e.kind) {
     case 'model':
     case 'call':
+    case 'layers':
+    case 'stack':
+    case 'modules':
+    case 'stage':
       return null
     case 'number':
       return scalarAt(e.value, position)
@@ -78,6 +82,11 @@ function weigh(e: Expression, recipe: Recipe, positions: readonly number[]): Wei
       return weighBinary(e, recipe, positions)
     case 'call':
       return weighCall(e, recipe, positions)
+    case 'layers':
+    case 'stage':
+    case 'stack':
+    case 'modules':
+      return weighParts(e, recipe, positions)
     default:
       throw e satisfies never
   }
@@ -135,6 +144,21 @@ function weighCall(e: Extract<Expression, { kind: 'call' }>, recipe: Recipe, pos
   }
   if (e.base) weighBase(e, e.base, kind, recipe, positions)
   return { kind: 'tensor', at: positions.map(() => kind) }
+}
+
+/** Layers and what is put together from them: each part must be a model at every layer, or a task vector. */
+function weighParts(e: Expression, recipe: Recipe, positions: readonly number[]): Weighed {
+  const kinds = childrenOf(e).map(child => {
+    const { kind, at } = weigh(child, recipe, positionsOf(child))
+    const mass = kind === 'number' ? NaN : isAll(at, 1) ? 1 : isAll(at, 0) ? 0 : NaN
+    if (Number.isNaN(mass))
+      throw faultAt(recipe.source, child.at, `\`${show(child, recipe.source)}\` is neither a model nor a task vector`, 'layers are taken from models, or from task vectors')
+    return mass
+  })
+  const [first = 1] = kinds
+  if (kinds.some(kind => kind !== first))
+    throw faultAt(recipe.source, e.at, 'layers of models and of task vectors cannot be stacked', 'make all slices models, or all task vectors')
+  return { kind: 'tensor', at: positions.map(() => first) }
 }
 
 function weighBase(e: Extract<Expression, { kind: 'call' }>, base: Expression, kind: 0 | 1, recipe: Recipe, positions: readonly number[]): void {

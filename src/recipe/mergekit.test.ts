@@ -245,32 +245,6 @@ unknown method "zebra"
 describe('later', () => {
   refuses(
     `
-slices: []
-merge_method: linear
-`,
-    `
-slices is not supported in this version of Merganser yet
-  at recipe.yml:1:1
-  1 | slices: []
-    | ^^^^^^
-  fix: merge whole models with \`models:\`
-`,
-  )
-  refuses(
-    `
-modules: {}
-merge_method: linear
-`,
-    `
-modules is not supported in this version of Merganser yet
-  at recipe.yml:1:1
-  1 | modules: {}
-    | ^^^^^^^
-  fix: merge whole models with \`models:\`
-`,
-  )
-  refuses(
-    `
 tokenizer_source: base
 merge_method: linear
 `,
@@ -334,34 +308,6 @@ models and slices are both given
   1 | slices: []
     | ^^^^^^
   fix: keep exactly one of models, slices, modules
-`,
-  )
-  refuses(
-    `
-merge_method: linear
-models:
-  - model: {path: a, revision: main}
-`,
-    `
-revision is not supported in this version of Merganser yet
-  at recipe.yml:3:22
-  3 |   - model: {path: a, revision: main}
-    |                      ^^^^^^^^
-  fix: download or bake the model into a folder, and name the folder
-`,
-  )
-  refuses(
-    `
-merge_method: linear
-models:
-  - model: {model: {path: a}, lora: b}
-`,
-    `
-lora is not supported in this version of Merganser yet
-  at recipe.yml:3:31
-  3 |   - model: {model: {path: a}, lora: b}
-    |                               ^^^^
-  fix: download or bake the model into a folder, and name the folder
 `,
   )
 })

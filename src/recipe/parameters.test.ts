@@ -9,7 +9,7 @@ const AT = { line: 1, column: 1, end: 2 }
 function resolve(text: string, tensorName: string, position: number) {
   const recipe = parse(text, { name: 'recipe.yml' })
   if (recipe.merge.kind !== 'call') throw new Error('expected a call')
-  return resolveParameters(recipe, recipe.merge, METHODS[recipe.merge.method]!, tensorName, position)
+  return resolveParameters(recipe, recipe.merge, METHODS[recipe.merge.method]!, { output: tensorName, inputs: recipe.merge.arguments.map(() => tensorName) }, position)
 }
 
 describe('positions and gradients', () => {
@@ -82,7 +82,7 @@ parameters: {weight: 0.3, normalize: 0}
   test('in an expression a weight is 1 unless it is written', () => {
     const recipe = parse('linear(a, b)', { models: { a: 'x', b: 'y' } })
     if (recipe.merge.kind !== 'call') throw new Error('expected a call')
-    expect(resolveParameters(recipe, recipe.merge, METHODS['linear']!, 'x', 0).models).toEqual([{ weight: 1 }, { weight: 1 }])
+    expect(resolveParameters(recipe, recipe.merge, METHODS['linear']!, { output: 'x', inputs: ['x', 'x'] }, 0).models).toEqual([{ weight: 1 }, { weight: 1 }])
   })
 
   test('a filter that leaves a tensor without a value', () => {

@@ -12,6 +12,13 @@ export function childrenOf(e: Expression): readonly Expression[] {
       return [e.left, e.right]
     case 'call':
       return [...e.arguments.map(a => a.expression), ...(e.base ? [e.base] : [])]
+    case 'layers':
+    case 'stage':
+      return [e.of]
+    case 'stack':
+      return e.slices
+    case 'modules':
+      return e.modules.map(m => m.expression)
     default:
       throw e satisfies never
   }
