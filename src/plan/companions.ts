@@ -1,8 +1,11 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
+import { findTensor, isHead, isTied } from '../checkpoint/find.ts'
 import { torchName } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import type { Expression, Recipe } from '../recipe/recipe.ts'
+import { adaptLayers } from './layer_fields.ts'
 import type { Lowered } from './lower.ts'
+import type { Structure } from './structure.ts'
 
 /** A file of the output beside its tensors: copied from an input, or written out. */
 export type Companion = { readonly name: string; readonly size: number } & ({ readonly path: string } | { readonly text: string })
@@ -45,14 +48,16 @@ export function companionsOf(
   donor: string,
   lowered: ReadonlyMap<string, Lowered>,
   index: string | null,
+  structure: Structure,
 ): { files: Companion[]; notes: string[] } {
   const files: Companion[] = []
   const notes: string[] = []
   const tokenizerDonor = recipe.output.tokenizerFrom ?? donor
   const config = checkpoints.get(donor)!.config
   if (config) {
-    const { changed, note } = adapt(config, recipe, checkpoints.get(donor)!, lowered)
-    if (note) notes.push(note)
+    const layers = adaptLayers(config, recipe, checkpoints, donor, structure)
+    const { changed, notes: found } = adapt(layers.changed, recipe, checkpoints, donor, lowered)
+    notes.push(...layers.notes, ...found)
     files.push(written('config.json', `${pythonJson(changed)}\n`))
   }
   for (const sidecar of checkpoints.get(donor)!.sidecars) if (sidecar.role !== 'tokenizer') files.push(sidecar)
@@ -79,18 +84,28 @@ function pythonJson(value: unknown): string {
 
 const written = (name: string, text: string): Companion => ({ name, text, size: new TextEncoder().encode(text).length })
 
-/** config.json with the dtype and vocabulary that the tensors really have. */
+/** config.json with the dtype, vocabulary and output head that the tensors really have. */
 function adapt(
   config: Readonly<Record<string, unknown>>,
   recipe: Recipe,
-  donor: Checkpoint,
+  checkpoints: ReadonlyMap<string, Checkpoint>,
+  donorName: string,
   lowered: ReadonlyMap<string, Lowered>,
-): { changed: Record<string, unknown>; note: string | null } {
+): { changed: Record<string, unknown>; notes: string[] } {
+  const donor = checkpoints.get(donorName)!
   const changed: Record<string, unknown> = { ...config }
+  const notes: string[] = []
   if (recipe.output.dtype) changed['dtype' in config ? 'dtype' : 'torch_dtype'] = torchName(recipe.output.dtype)
   const was = config['vocab_size']
   const rows = [...lowered].find(([name, { shape }]) => shape.length === 2 && donor.tensors.get(name)?.shape[0] === was && shape[0] !== was)?.[1].shape[0]
-  if (rows === undefined) return { changed, note: null }
-  changed['vocab_size'] = rows
-  return { changed, note: `the vocabularies differ: embeddings keep the first ${rows} rows, and config.json's vocab_size goes from ${was} to ${rows}` }
+  if (rows !== undefined) {
+    changed['vocab_size'] = rows
+    notes.push(`the vocabularies differ: embeddings keep the first ${rows} rows, and config.json's vocab_size goes from ${was} to ${rows}`)
+  }
+  const head = isTied(donor) ? [...lowered.keys()].find(name => isHead(donor, name)) : undefined
+  if (head !== undefined && (!findTensor(donor, head) || findTensor(donor, head)!.as === 'embedding' || [...checkpoints.values()].some(c => !isTied(c)))) {
+    changed['tie_word_embeddings'] = false
+    notes.push(`the output has a head of its own, ${head}: config.json's tie_word_embeddings goes from true to false`)
+  }
+  return { changed, notes }
 }

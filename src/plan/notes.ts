@@ -1,13 +1,16 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
 import { isFloat } from '../dtype.ts'
-import type { Expression, Recipe, Settings } from '../recipe/recipe.ts'
+import type { Recipe, Settings } from '../recipe/recipe.ts'
+import { partsOf } from '../recipe/walk.ts'
 import type { Lowering } from './lower.ts'
 
 /** Harmless oddities that only the checkpoints show. */
 export function notesOf(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint>, donor: string, lowering: Lowering, names: readonly string[]): string[] {
   const notes: string[] = []
+  const inputs = [...checkpoints.values()].flatMap(c => [...c.tensors.keys()]) // what filters of one model see; their layers may move
   for (const filter of filtersOf(recipe)) {
-    if (!names.some(name => name.includes(filter))) notes.push(`the filter "${filter}" matches no tensor (filters are plain parts of tensor names, not patterns)`)
+    if (!names.some(name => name.includes(filter)) && !inputs.some(name => name.includes(filter)))
+      notes.push(`the filter "${filter}" matches no tensor (filters are plain parts of tensor names, not patterns)`)
   }
   recipe.rules.forEach((rule, i) => {
     if (!lowering.matched.has(i))
@@ -18,9 +21,28 @@ export function notesOf(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpo
     notes.push(
       `${integers.length} tensor${integers.length === 1 ? '' : 's'} of whole numbers pass${integers.length === 1 ? 'es' : ''} through unchanged from ${donor}, e.g. ${integers[0]!.name}`,
     )
+  for (const model of lowering.tied) notes.push(`${model} has no output head of its own: its embedding takes part as the head, as its config.json ties the two`)
+  notes.push(...assumptions(recipe, checkpoints, donor, lowering))
   const architectures = new Set([...checkpoints.values()].map(c => c.architecture).filter(a => a !== null))
   if (architectures.size > 1) notes.push(`the models have different architectures: ${[...architectures].join(', ')}; config.json is that of ${donor}`)
   return notes
+}
+
+const MAX_SHOWN = 6 // names; more would hide the note
+
+/** What slices take for granted of a model that no family describes. */
+function assumptions(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint>, donor: string, { structure }: Lowering): string[] {
+  const { family, layers, tensors, architecture } = checkpoints.get(donor)!
+  if (family || !structure.isSliced(recipe.merge)) return []
+  const outside = [...tensors.keys()].filter(name => !layers.of(name))
+  const spell = (role: 'before' | 'after'): string => {
+    const names = outside.filter(name => (layers.role(name) === 'after') === (role === 'after'))
+    return names.length === 0 ? 'nothing' : `${names.slice(0, MAX_SHOWN).join(', ')}${names.length > MAX_SHOWN ? ` and ${names.length - MAX_SHOWN} more` : ''}`
+  }
+  const stacks = [...layers.stacks].map(([stack, count]) => `${count} in ${stack}`).join(', ')
+  return [
+    `${architecture ?? 'the architecture'} is not one that Merganser knows; by the names, its layers are ${stacks}; before them: ${spell('before')}; after them: ${spell('after')}`,
+  ]
 }
 
 function filtersOf(recipe: Recipe): Set<string> {
@@ -31,18 +53,8 @@ function filtersOf(recipe: Recipe): Set<string> {
       for (const entry of setting.value as readonly { filter: string | null }[]) if (entry.filter !== null) filters.add(entry.filter)
     }
   }
-  const walk = (e: Expression): void => {
-    if (e.kind === 'negate') walk(e.of)
-    if (e.kind === 'binary') [e.left, e.right].forEach(walk)
-    if (e.kind !== 'call') return
-    collect(e.parameters)
-    if (e.base) walk(e.base)
-    for (const argument of e.arguments) {
-      collect(argument.parameters)
-      walk(argument.expression)
-    }
+  for (const expression of [recipe.merge, ...recipe.rules.flatMap(r => (r.action.kind === 'merge' ? [r.action.expression] : []))]) {
+    for (const part of partsOf(expression)) if (part.kind === 'call') for (const settings of [part.parameters, ...part.arguments.map(a => a.parameters)]) collect(settings)
   }
-  walk(recipe.merge)
-  for (const rule of recipe.rules) if (rule.action.kind === 'merge') walk(rule.action.expression)
   return filters
 }

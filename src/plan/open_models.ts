@@ -1,6 +1,6 @@
 import { type Checkpoint, exists, open } from '../checkpoint/checkpoint.ts'
 import { MergeError } from '../errors.ts'
-import { faultAt } from '../recipe/locate.ts'
+import { faultAt, nearest } from '../recipe/locate.ts'
 import type { ModelRef, Recipe } from '../recipe/recipe.ts'
 import { referenceText } from '../recipe/references.ts'
 
@@ -25,7 +25,9 @@ export async function openModels(recipe: Recipe, options: Options = {}): Promise
       return await open(await pathOf(reference, options), options)
     } catch (error) {
       if (!(error instanceof MergeError) || error.details.where || reference.at === null) throw error
-      throw faultAt(recipe.source, reference.at, error.what, error.details.fix) // an error about the path belongs to the line that names it
+      const stage = nearest(referenceText(reference), recipe.stages)
+      const fix = stage ? `did you mean "${stage}", the name of another document?` : error.details.fix
+      throw faultAt(recipe.source, reference.at, error.what, fix) // an error about the path belongs to the line that names it
     }
   }
 }

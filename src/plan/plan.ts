@@ -112,7 +112,7 @@ export function plan(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint
     tiling: options.tiling,
     programs,
   })
-  const companions = companionsOf(recipe, checkpoints, donor, lowered, indexOf(outputs))
+  const companions = companionsOf(recipe, checkpoints, donor, lowered, indexOf(outputs), lowering.structure)
   const written = outputs.reduce((sum, file) => sum + file.size, 0)
   return {
     recipe,

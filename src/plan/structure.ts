@@ -67,10 +67,11 @@ export function structureOf(recipe: Recipe, checkpoints: Checkpoints, donor: str
         return
       }
       case 'stage':
-        return resolve(e.of, undefined)
+        resolve(e.of, undefined)
+        return
       default:
         for (const child of childrenOf(e)) resolve(child, prefix)
-        if (prefix !== null && prefix !== undefined) checkLengths(e, prefix)
+        if (isSliced(e)) for (const stack of prefix === undefined ? leaderOf(e).layers.stacks.keys() : [prefix ?? []].flat()) checkLengths(e, stack)
     }
   }
 
@@ -176,10 +177,11 @@ export function structureOf(recipe: Recipe, checkpoints: Checkpoints, donor: str
         return layer ? [layerName(prefix!, layer.index + offset, layer.rest)] : []
       })
     })
-    const last = checkpoints.get(leading(e.slices.at(-1)!)!)!
+    const afterLayers = e.after ?? e.slices.at(-1)!
+    const last = checkpoints.get(leading(afterLayers)!)!
     // A head that only another slice has: the last one's tied embedding is written out in its place.
     const heads = e.slices.flatMap(slice => namesOf(slice).filter(name => isHead(leader, name) && findTensor(last, name) !== null))
-    return [...outside(e.slices[0]!, 'before'), ...inside, ...outside(e.slices.at(-1)!, 'after'), ...heads]
+    return [...outside(e.slices[0]!, 'before'), ...inside, ...outside(afterLayers, 'after'), ...heads]
   }
 
   function placeOf(e: Expression, name: string): Place {
@@ -229,7 +231,7 @@ export function structureOf(recipe: Recipe, checkpoints: Checkpoints, donor: str
   function sliceAt(e: Kind<'stack'>, place: Place): readonly [Expression, Place] {
     const prefix = prefixes.get(e) ?? null
     const layer = layerIn(prefix, place.name)
-    if (!layer) return [leaderOf(e).layers.role(place.name) === 'after' ? e.slices.at(-1)! : e.slices[0]!, { ...place, position: 0 }]
+    if (!layer) return [leaderOf(e).layers.role(place.name) === 'after' ? (e.after ?? e.slices.at(-1)!) : e.slices[0]!, { ...place, position: 0 }]
     let index = layer.index
     for (const slice of e.slices) {
       const count = countOf(slice, prefix!)

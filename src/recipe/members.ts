@@ -78,9 +78,10 @@ function readEntry(reader: Reader, item: Value, before: readonly Member[]): Memb
 
 /** Reads the name of a model or of a stage, and notes the model down. */
 export function readMember({ source, models, stages }: Reader, value: Value, key: string): Member {
-  const at = value.at
-  const stage = value.kind === 'scalar' ? stages.get(String(value.value)) : undefined
-  if (stage) return { name: String((value as { value: unknown }).value), expression: { ...stage, at }, parameters: {}, at }
+  const { at } = value
+  const text = value.kind === 'scalar' && value.value !== null ? (typeof value.value === 'string' ? value.value : value.placed.text) : null
+  const stage = text === null ? null : stages(text, at)
+  if (text !== null && stage) return { name: text, expression: { kind: 'stage', name: text, of: stage, at }, parameters: {}, at }
   const reference = readReference(source, value, key)
   const name = referenceText(reference)
   if (!models.has(name)) models.set(name, reference)
@@ -154,5 +155,8 @@ function refuseUnweightedBase({ source, name, method }: Reader, base: Member, en
 }
 
 function noteBaseParameters({ name: method, notes }: Reader, { name, parameters }: Member): void {
-  for (const [parameter, setting] of Object.entries(parameters)) notes.push({ text: `${parameter} of ${name} has no effect: it is the base of ${method}`, at: setting.at })
+  for (const [parameter, { at }] of Object.entries(parameters)) {
+    if (notes.some(note => note.at === at)) continue // the members may be merged twice, for the layers and for what comes after
+    notes.push({ text: `${parameter} of ${name} has no effect: it is the base of ${method}`, at })
+  }
 }

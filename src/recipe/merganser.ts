@@ -26,7 +26,7 @@ export function readMerganser(source: SourceText, root: MapValue): { recipe: Rec
   const output = readOutput(source, root, models)
   const used = scope.used()
   notes.push(...unusedNotes(models, merge, rules, output), ...named.filter(l => !used.has(l.name)).map(l => ({ text: `let "${l.name}" is never used`, at: l.at })))
-  return { recipe: { form: 'merganser', source, models, merge, rules, output, seed: seedOf(source, root, ['seed']), notes }, lets }
+  return { recipe: { form: 'merganser', source, models, merge, rules, stages: [], output, seed: seedOf(source, root, ['seed']), notes }, lets }
 }
 
 function readModels(source: SourceText, root: MapValue): Models {

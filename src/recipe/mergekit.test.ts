@@ -160,7 +160,7 @@ unknown key "zebra"
   at recipe.yml:2:1
   2 | zebra: 1
     | ^^^^^
-  fix: keys here: merge_method, models, base_model, parameters, dtype, out_dtype, seed, random_seed, slices, modules, tokenizer_source, tokenizer, chat_template
+  fix: keys here: merge_method, models, base_model, parameters, dtype, out_dtype, seed, random_seed, slices, modules, tokenizer_source, tokenizer, chat_template, name
 `,
   )
   refuses(

@@ -4,7 +4,7 @@ import { faultAt } from './locate.ts'
 import { methodAt } from './lookup.ts'
 import { callOf, type Reader, readMember, readModels } from './members.ts'
 import { readParts } from './modules.ts'
-import type { Expression, ModelRef, Note, Recipe, SourceText } from './recipe.ts'
+import type { At, Expression, ModelRef, Note, Recipe, SourceText } from './recipe.ts'
 import { readSettings } from './settings.ts'
 import { readSlices } from './slices.ts'
 
@@ -28,15 +28,15 @@ export const MERGEKIT_KEYS = [
   ...Object.keys(LATER),
 ] as const
 
-/** Other documents of the recipe, by the names that models are written as. */
-export type Stages = ReadonlyMap<string, Expression>
+/** The result of another document of the recipe, if `name` is one; `at` is where it is named. */
+export type Stages = (name: string, at: At) => Expression | null
 
 /** Reads the form with `merge_method:`, as mergekit v0.1.4 understands it. */
-export function readMergekit(source: SourceText, root: MapValue, stages: Stages = new Map()): Recipe {
+export function readMergekit(source: SourceText, root: MapValue, stages: Stages = () => null): Recipe {
   const top = root.entries
   if (top.has('merge'))
     throw faultAt(source, top.get('merge')!.keyAt, 'merge_method and merge are both given', 'keep merge_method for a mergekit recipe, or merge for an expression')
-  checkKeys(source, root, MERGEKIT_KEYS, { parameters: true, ignore: /^(x-|_)/ })
+  checkKeys(source, root, [...MERGEKIT_KEYS, 'name'], { parameters: true, ignore: /^(x-|_)/ })
   refuseLater(source, root)
   refuseTwo(source, root)
   const methodEntry = top.get('merge_method')!
@@ -56,6 +56,7 @@ export function readMergekit(source: SourceText, root: MapValue, stages: Stages 
     models: Object.fromEntries(models),
     merge,
     rules: [],
+    stages: [],
     output: { dtype: dtypeAt(source, root, 'out_dtype') ?? dtypeAt(source, root, 'dtype'), shardSize: DEFAULT_SHARD_BYTES, configFrom: donor, tokenizerFrom: donor },
     seed: seedOf(source, root, ['seed', 'random_seed']),
     notes,

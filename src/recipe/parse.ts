@@ -48,7 +48,7 @@ function readExpression(source: SourceText, paths: Readonly<Record<string, strin
   )
   const merge = parseExpression(placedAlone(source), scopeOf(source, models, []))
   const output = { dtype: null, shardSize: DEFAULT_SHARD_BYTES, configFrom: null, tokenizerFrom: null }
-  return { recipe: { form: 'expression', source, models, merge, rules: [], output, seed: 0, notes: unusedNotes(models, merge, [], output) }, lets: [] }
+  return { recipe: { form: 'expression', source, models, merge, rules: [], stages: [], output, seed: 0, notes: unusedNotes(models, merge, [], output) }, lets: [] }
 }
 
 function checkOptions({ models, output, seed }: Recipe): void {

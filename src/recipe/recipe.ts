@@ -54,8 +54,11 @@ export type Expression =
     }
   /** Layers [start, end) of a model, counted from 0; what stands outside of the layers is kept. */
   | { readonly kind: 'layers'; readonly of: Expression; readonly start: number; readonly end: number; readonly at: At }
-  /** The layers of the slices one after another. What comes before the layers is the first slice's, what comes after them the last one's. */
-  | { readonly kind: 'stack'; readonly slices: readonly Expression[]; readonly at: At }
+  /**
+   * The layers of the slices one after another. What comes before the layers is the first slice's; what comes after them
+   * is the last one's, unless `after` says otherwise.
+   */
+  | { readonly kind: 'stack'; readonly slices: readonly Expression[]; readonly after: Expression | null; readonly at: At }
   /** A formula for each part of a model that is made of several, such as encoder and decoder. */
   | { readonly kind: 'modules'; readonly modules: readonly Module[]; readonly at: At }
   /** The result of another document of the recipe, which is computed on the way and never written. */
@@ -98,6 +101,8 @@ export interface Recipe {
   readonly models: Readonly<Record<string, ModelRef>>
   readonly merge: Expression
   readonly rules: readonly Rule[]
+  /** Names of the other documents of the recipe. */
+  readonly stages: readonly string[]
   readonly output: {
     /** Null keeps each tensor's own dtype. */
     readonly dtype: FloatDType | null

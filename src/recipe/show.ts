@@ -52,7 +52,7 @@ function writeBare(e: Expression, source: SourceText | undefined): [string, numb
     case 'layers':
       return [`layers(${write(e.of, SUM, source)}, ${e.start}, ${e.end})`, ATOM]
     case 'stack':
-      return [`stack(${e.slices.map(s => write(s, SUM, source)).join(', ')})`, ATOM]
+      return [`stack(${[...e.slices.map(s => write(s, SUM, source)), ...(e.after ? [`after=${write(e.after, SUM, source)}`] : [])].join(', ')})`, ATOM]
     case 'modules':
       return [`modules(${e.modules.map(m => `${m.name}=${write(m.expression, SUM, source)}`).join(', ')})`, ATOM]
     case 'stage':

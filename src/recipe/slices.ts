@@ -2,7 +2,7 @@ import type { Entry, MapValue, Value } from './document.ts'
 import { checkKeys, entryOf, mapOf } from './fields.ts'
 import { faultAt } from './locate.ts'
 import { callOf, type Member, type Reader, readMember, twice } from './members.ts'
-import type { Expression, Settings } from './recipe.ts'
+import type { At, Expression, Settings } from './recipe.ts'
 import { layered, readSettings } from './settings.ts'
 
 const EXAMPLE = '- sources: [{model: path/to/model, layer_range: [0, 16]}]'
@@ -11,40 +11,69 @@ const SOURCE_EXAMPLE = '- {model: path/to/model, layer_range: [0, 16]}'
 type Layers = Extract<Expression, { kind: 'layers' }>
 type Source = Member & { readonly expression: Layers }
 
+/** A slice as read: its merge can be had of its first sources alone. */
+interface Slice {
+  readonly sources: readonly Source[]
+  mergeOf(sources: readonly Source[]): Expression
+  readonly at: At
+}
+
 /** Reads `slices:`. `outer` are the parameters of the levels above, which a slice's own go before. */
 export function readSlices(reader: Reader, { key, keyAt, at, value }: Entry, outer: Settings): Expression {
   const { source, notes } = reader
   if (value.kind !== 'list') throw faultAt(source, keyAt, `${key} must be a list`, `write entries such as \`${EXAMPLE}\``)
   if (value.items.length === 0) throw faultAt(source, at, `${key} lists no slice`, `write entries such as \`${EXAMPLE}\``)
   const slices = value.items.map((item, i) => readSlice(reader, item, i + 1, outer))
-  slices.forEach((slice, i) => {
-    if (slice.length === 0 && i > 0 && i < slices.length - 1)
-      notes.push({ text: `slice ${i + 1} has no effect: it has no layers, and is neither the first nor the last`, at: slice.expression.at })
+  slices.forEach(({ sources, at: place }, i) => {
+    if (lengthOf(sources[0]!) === 0 && i > 0 && i < slices.length - 1)
+      notes.push({ text: `slice ${i + 1} has no effect: it has no layers, and is neither the first nor the last`, at: place })
   })
-  return { kind: 'stack', slices: slices.map(s => s.expression), at: keyAt }
+  return { kind: 'stack', slices: slices.map(s => s.mergeOf(s.sources)), after: afterLayers(reader, slices), at: keyAt }
 }
 
-function readSlice(reader: Reader, item: Value, number: number, outer: Settings): { readonly expression: Expression; readonly length: number } {
+/**
+ * mergekit counts the sources of the first slice, and of the last one takes no more into the final norm and the head.
+ * Null where that is all of them, or where it then fails for want of its base.
+ */
+function afterLayers({ notes, method }: Reader, slices: readonly Slice[]): Expression | null {
+  const [first, last] = [slices[0]!, slices.at(-1)!]
+  const taken = last.sources.slice(0, first.sources.length)
+  const whole = last.mergeOf(last.sources)
+  if (taken.length === last.sources.length || (method.base !== 'unused' && whole.kind === 'call' && !holdsBase(whole, taken))) return null
+  const why = `the first slice has ${first.sources.length} source${first.sources.length === 1 ? '' : 's'}`
+  notes.push({
+    text: `as in mergekit, final norm and head come from ${taken.map(s => s.name).join(', ')} alone and not from all sources of the last slice, since ${why}`,
+    at: last.at,
+  })
+  return last.mergeOf(taken)
+}
+
+/** Whether a call's base, or the first of two models, is among `sources`. */
+function holdsBase({ base, arguments: given }: Extract<Expression, { kind: 'call' }>, sources: readonly Source[]): boolean {
+  return (sources.length === 1 && base === null) || sources.some(s => s.expression === (base ?? given[0]!.expression))
+}
+
+function readSlice(reader: Reader, item: Value, number: number, outer: Settings): Slice {
   const { source, notes } = reader
   const map = mapOf(source, item, 'an entry of slices', EXAMPLE)
   const direct = map.entries.has('sources') ? undefined : (map.entries.get('model') ?? map.entries.get('layer_range'))
   if (direct) throw faultAt(source, direct.keyAt, `slice ${number} has ${direct.key}, but no sources`, `write \`${EXAMPLE}\``)
   checkKeys(source, map, ['sources', 'base_model', 'parameters'], { parameters: true })
-  const sources = entryOf(map, 'sources')
-  if (!sources) throw faultAt(source, map.at, `slice ${number} has no sources`, `write \`${EXAMPLE}\``)
-  const members = readSources(reader, sources, number)
-  const [first] = members
-  const length = lengthOf(first!)
-  const other = members.find(m => lengthOf(m) !== length)
+  const entry = entryOf(map, 'sources')
+  if (!entry) throw faultAt(source, map.at, `slice ${number} has no sources`, `write \`${EXAMPLE}\``)
+  const sources = readSources(reader, entry, number)
+  const length = lengthOf(sources[0]!)
+  const other = sources.find(s => lengthOf(s) !== length)
   if (other) {
-    const spell = (m: Source) => `${lengthOf(m)} of ${m.name}`
+    const spell = (s: Source) => `${lengthOf(s)} of ${s.name}`
     const fix = `give all sources of a slice ranges of one length, e.g. \`layer_range: [${other.expression.start}, ${other.expression.start + length}]\` here`
-    throw faultAt(source, other.expression.at, `slice ${number} merges layers one by one, and takes ${spell(first!)}, but ${spell(other)}`, fix)
+    throw faultAt(source, other.expression.at, `slice ${number} merges layers one by one, and takes ${spell(sources[0]!)}, but ${spell(other)}`, fix)
   }
   const baseEntry = entryOf(map, 'base_model')
   const base = baseEntry ? readMember(reader, baseEntry.value, 'base_model') : (reader.base ?? null)
   const parameters = layered(readSettings(source, entryOf(map, 'parameters'), notes), outer)
-  return { expression: callOf(reader, { members, parameters, base, isSlice: true, at: sources.keyAt }), length }
+  const at = entry.keyAt
+  return { sources, at, mergeOf: members => callOf(reader, { members, parameters, base, isSlice: true, at }) }
 }
 
 function readSources(reader: Reader, { keyAt, at, value }: Entry, number: number): readonly Source[] {

@@ -16,7 +16,7 @@ export function childrenOf(e: Expression): readonly Expression[] {
     case 'stage':
       return [e.of]
     case 'stack':
-      return e.slices
+      return e.after ? [...e.slices, e.after] : e.slices
     case 'modules':
       return e.modules.map(m => m.expression)
     default:
