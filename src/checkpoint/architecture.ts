@@ -36,8 +36,9 @@ export function layersOf(names: Iterable<string>, family: Family | null = null):
   const named = listed.length > 0 ? listed : [...prefixes.keys()].filter(isStackName)
   const chosen = named.length > 0 ? named : likeliest(prefixes)
   const stacks = new Map(chosen.map(prefix => [prefix, highest(prefixes.get(prefix)?.keys() ?? []) + 1]))
+  const shared = family?.parts.flatMap(part => part.shared) ?? []
   const of = (name: string): LayerOf | null => {
-    const parts = split(name)
+    const parts = shared.some(end => name.endsWith(end)) ? null : split(name)
     const count = parts && stacks.get(parts.prefix)
     return count ? { stack: parts.prefix, index: parts.index, count } : null
   }

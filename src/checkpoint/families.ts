@@ -9,6 +9,8 @@ export interface Part {
   readonly counts: readonly string[]
   /** Beginnings of names used after the layers, where the name alone would mislead. */
   readonly after: readonly string[]
+  /** Ends of the names of tensors that stand in the first layer, but serve all of them. */
+  readonly shared: readonly string[]
 }
 
 /** Facts about the models of one `model_type` in config.json. What a family does not say is inferred from names. */
@@ -24,7 +26,15 @@ export interface Family {
   readonly tied: boolean
 }
 
-const part = (name: string, stacks: readonly string[], counts: readonly string[], rest: Partial<Part> = {}): Part => ({ name, prefixes: [''], stacks, counts, after: [], ...rest })
+const part = (name: string, stacks: readonly string[], counts: readonly string[], rest: Partial<Part> = {}): Part => ({
+  name,
+  prefixes: [''],
+  stacks,
+  counts,
+  after: [],
+  shared: [],
+  ...rest,
+})
 
 /** A model of one stack. */
 const single = (types: string, stack: string, count: string, rest: Partial<Family> & { readonly after?: readonly string[] } = {}): Family => {
@@ -59,6 +69,7 @@ const seeing = (types: string, tower: string, towerCount: string, rest: Partial<
   ...rest,
 })
 
+const RELATIVE = ['.relative_attention_bias.weight']
 const VISUAL = ['visual.', 'model.visual.'] // Qwen's name for its vision tower
 
 /** The families that people merge. From the models' published code and checkpoints. */
@@ -111,7 +122,19 @@ export const FAMILIES: readonly Family[] = [
   single('beit data2vec-vision', 'beit.encoder.layer', 'num_hidden_layers', { tied: false }),
   single('dinov2', 'dinov2.encoder.layer', 'num_hidden_layers', { tied: false }),
   {
-    types: ['t5', 'mt5', 'umt5', 'longt5'],
+    types: ['t5', 'mt5', 'longt5'],
+    prefix: null,
+    parts: [
+      part('encoder', ['encoder.block'], ['num_layers'], { prefixes: ['encoder.'], shared: RELATIVE }),
+      part('decoder', ['decoder.block'], ['num_decoder_layers'], { prefixes: ['decoder.'], shared: RELATIVE }),
+      part('shared', [], [], { after: ['lm_head.'] }),
+    ],
+    head: 'lm_head.weight',
+    embedding: 'shared.weight',
+    tied: true,
+  },
+  {
+    types: ['umt5'],
     prefix: null,
     parts: [
       part('encoder', ['encoder.block'], ['num_layers'], { prefixes: ['encoder.'] }),

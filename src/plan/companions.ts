@@ -97,7 +97,8 @@ function adapt(
   const notes: string[] = []
   if (recipe.output.dtype) changed['dtype' in config ? 'dtype' : 'torch_dtype'] = torchName(recipe.output.dtype)
   const was = config['vocab_size']
-  const rows = [...lowered].find(([name, { shape }]) => shape.length === 2 && donor.tensors.get(name)?.shape[0] === was && shape[0] !== was)?.[1].shape[0]
+  const rows = [...lowered].find(([name, { shape }]) => typeof was === 'number' && shape.length === 2 && donor.tensors.get(name)?.shape[0] === was && shape[0] !== was)?.[1]
+    .shape[0]
   if (rows !== undefined) {
     changed['vocab_size'] = rows
     notes.push(`the vocabularies differ: embeddings keep the first ${rows} rows, and config.json's vocab_size goes from ${was} to ${rows}`)

@@ -16,8 +16,9 @@ export function missingTensor(recipe: Recipe, checkpoints: ReadonlyMap<string, C
   const reason = architectures.size > 1 ? ` (architectures: ${models.map(m => `${m} ${checkpoints.get(m)!.architecture ?? 'unknown'}`).join(', ')})` : ''
   const instead = without.flatMap(w => likeIn(checkpoints, w, wanted)).at(0)
   const where = holders.length > 0 ? `in ${holders.join(', ')}, but not in ` : 'not in '
-  const fix =
-    recipe.form === 'mergekit'
+  const fix = wanted.some(w => w.name !== name)
+    ? 'these layers are not of one kind: choose ranges in which they are'
+    : recipe.form === 'mergekit'
       ? 'merge models of one architecture, or write the recipe in Merganser’s own form, whose `rules:` say what becomes of such a tensor'
       : `say what becomes of it in \`rules:\`, e.g. \`- { tensors: '${name}', from: ${holders[0]} }\` or \`drop: true\``
   return new MergeError(`${name}: ${where}${without.map(spell).join(', ')}${instead ?? ''}${reason}`, { where: recipe.source.name, fix })

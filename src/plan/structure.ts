@@ -44,6 +44,7 @@ export function structureOf(recipe: Recipe, checkpoints: Checkpoints, donor: str
   const counts = new Map<Expression, Map<string, number>>()
   const outlines = new Map<Expression, readonly string[]>()
   const sliced = new Map<Expression, boolean>()
+  const shared = checkpoints.get(donor)!.family?.parts.flatMap(part => part.shared) ?? []
   for (const e of [recipe.merge, ...recipe.rules.flatMap(r => (r.action.kind === 'merge' ? [r.action.expression] : []))]) resolve(e, undefined)
   return { namesOf, placeOf, childrenAt, countOf, layerNamed, isSliced }
 
@@ -99,6 +100,10 @@ export function structureOf(recipe: Recipe, checkpoints: Checkpoints, donor: str
     throw faultAt(recipe.source, e.at, `layers are merged one by one, and these are ${spell(first)}, but ${spell(other)}`, 'choose as many layers of each, with `slices:`')
   }
 
+  function layerOf(prefix: string | null, name: string): ReturnType<typeof layerIn> {
+    return shared.some(end => name.endsWith(end)) ? null : layerIn(prefix, name)
+  }
+
   function leaderOf(e: Expression): Checkpoint {
     const leader = leading(e)
     assert(leader !== null, 'what has layers names a model')
@@ -147,7 +152,7 @@ export function structureOf(recipe: Recipe, checkpoints: Checkpoints, donor: str
       case 'layers': {
         const prefix = prefixes.get(e)!
         return namesOf(e.of).flatMap(name => {
-          const layer = layerIn(prefix, name)
+          const layer = layerOf(prefix, name)
           if (!layer) return [name]
           return layer.index >= e.start && layer.index < e.end ? [layerName(prefix!, layer.index - e.start, layer.rest)] : []
         })
@@ -167,13 +172,13 @@ export function structureOf(recipe: Recipe, checkpoints: Checkpoints, donor: str
     const prefix = prefixes.get(e) ?? null
     const leader = leaderOf(e)
     const outside = (slice: Expression, role: 'before' | 'after') =>
-      namesOf(slice).filter(name => !layerIn(prefix, name) && (leader.layers.role(name) === 'after') === (role === 'after'))
+      namesOf(slice).filter(name => !layerOf(prefix, name) && (leader.layers.role(name) === 'after') === (role === 'after'))
     let first = 0
     const inside = e.slices.flatMap(slice => {
       const offset = first
       first += prefix === null ? 0 : countOf(slice, prefix)
       return namesOf(slice).flatMap(name => {
-        const layer = layerIn(prefix, name)
+        const layer = layerOf(prefix, name)
         return layer ? [layerName(prefix!, layer.index + offset, layer.rest)] : []
       })
     })
@@ -215,7 +220,7 @@ export function structureOf(recipe: Recipe, checkpoints: Checkpoints, donor: str
         return [sliceAt(e, place)]
       case 'layers': {
         const prefix = prefixes.get(e)!
-        const layer = layerIn(prefix, place.name)
+        const layer = layerOf(prefix, place.name)
         const name = layer ? layerName(prefix!, layer.index + e.start, layer.rest) : place.name
         return [[e.of, { output: name, name, position: layer ? positionOf({ index: layer.index + e.start, count: countOf(e.of, prefix!) }) : 0 }]]
       }
@@ -230,7 +235,7 @@ export function structureOf(recipe: Recipe, checkpoints: Checkpoints, donor: str
 
   function sliceAt(e: Kind<'stack'>, place: Place): readonly [Expression, Place] {
     const prefix = prefixes.get(e) ?? null
-    const layer = layerIn(prefix, place.name)
+    const layer = layerOf(prefix, place.name)
     if (!layer) return [leaderOf(e).layers.role(place.name) === 'after' ? (e.after ?? e.slices.at(-1)!) : e.slices[0]!, { ...place, position: 0 }]
     let index = layer.index
     for (const slice of e.slices) {

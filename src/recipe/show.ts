@@ -5,7 +5,7 @@ const PRODUCT = 2
 const SIGN = 3
 const ATOM = 4
 
-/** An expression as text that parses to the same expression. With `source`, what was written as one name (of a `let`) stays that name. */
+/** An expression as text that parses to the same expression, if one could be written as such: modules and stages are mergekit's alone. With `source`, what was written as one name (of a `let`) stays that name. */
 export function show(expression: Expression, source?: SourceText): string {
   return write(expression, SUM, source)
 }

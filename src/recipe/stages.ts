@@ -1,5 +1,5 @@
 import type { Entry, MapValue, Value } from './document.ts'
-import { entryOf, textOf } from './fields.ts'
+import { dtypeAt, entryOf, textOf } from './fields.ts'
 import { faultAt } from './locate.ts'
 import { readMergekit } from './mergekit.ts'
 import type { At, Expression, ModelRef, Note, Recipe, SourceText } from './recipe.ts'
@@ -39,7 +39,7 @@ export function readStages(source: SourceText, documents: readonly Value[]): Rec
   refuseVast(source, recipe, read)
   const models: Record<string, ModelRef> = { ...recipe.models }
   for (const stage of used) for (const [name, reference] of Object.entries(read.get(stage)!.models)) models[name] ??= reference
-  const notes = stages.flatMap(stage => [...read.get(stage.name)!.notes, ...stageNotes(stage, used)])
+  const notes = stages.flatMap(stage => [...read.get(stage.name)!.notes, ...stageNotes(source, stage, used)])
   return { ...recipe, models, stages: stages.map(s => s.name), notes: [...notes, ...recipe.notes] }
 
   function readStage(stage: Stage, at: At): Recipe {
@@ -86,9 +86,9 @@ function theResult(source: SourceText, roots: readonly MapValue[]): MapValue {
   throw faultAt(source, place(other), `${unnamed.length} documents have no name, on lines ${lines.join(', ')}`, 'give all but one a `name:`; the one without is the result')
 }
 
-function stageNotes({ name, at, root }: Stage, used: ReadonlySet<string>): readonly Note[] {
+function stageNotes(source: SourceText, { name, at, root }: Stage, used: ReadonlySet<string>): readonly Note[] {
   const given = (key: string): readonly Entry[] => [entryOf(root, key) ?? []].flat()
-  const rounding = ['dtype', 'out_dtype'].flatMap(given)
+  const rounding = ['out_dtype', 'dtype'].filter(key => (dtypeAt(source, root, key) ?? 'F32') !== 'F32').flatMap(given) // float32 is what they are computed in
   const seeds = ['seed', 'random_seed'].flatMap(given)
   return [
     ...(used.has(name) ? [] : [{ text: `nothing uses ${name}`, at }]),
