@@ -39,10 +39,11 @@ export function spellStack(donor: Checkpoint, own: Checkpoint, stack: string | n
 }
 
 /** What the layers' names begin with, in a model of one stack; null without layers. */
-export function onlyStack(recipe: Recipe, { ref, layers }: Checkpoint, e: Expression): string | null {
-  const stacks = [...layers.stacks.keys()]
+export function onlyStack(recipe: Recipe, leader: Checkpoint, e: Expression): string | null {
+  const stacks = [...leader.layers.stacks.keys()]
   if (stacks.length <= 1) return stacks[0] ?? null
-  throw faultAt(recipe.source, e.at, `${ref} has several stacks of layers: ${stacks.join(', ')}`, 'slice each of them under `modules:`')
+  const { modules } = divisionsOf(leader)[0]!
+  throw faultAt(recipe.source, e.at, `${leader.ref} has several stacks of layers: ${stacks.join(', ')}`, `slice each under \`modules:\`, where it has ${modules.join(', ')}`)
 }
 
 /** The way of dividing a model that has all the modules a recipe names. */

@@ -81,7 +81,10 @@ export function structureOf(recipe: Recipe, checkpoints: Checkpoints, donor: str
     const leader = leaderOf(e)
     const name = e.of.kind === 'stage' ? e.of.name : leader.ref
     if (prefix === null) {
-      const fix = leader.layers.count === 0 ? 'merge it whole, with `models:`' : 'give this module `models:`, or a range of no layers such as [0, 0]'
+      const fix =
+        leader.layers.count === 0
+          ? 'layers are told by names such as `model.layers.0.mlp…`; merge this model whole, with `models:`'
+          : 'give this module `models:`, or a range of no layers such as [0, 0]'
       throw faultAt(recipe.source, e.at, `${name}: no layers are recognised here`, fix)
     }
     const count = countOf(e.of, prefix)

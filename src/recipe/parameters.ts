@@ -3,6 +3,7 @@ import { faultAt } from './locate.ts'
 import { own } from './lookup.ts'
 import type { Argument, Expression, Recipe, Scalar, Setting } from './recipe.ts'
 import { label } from './show.ts'
+import { modelAt } from './walk.ts'
 
 type Call = Extract<Expression, { kind: 'call' }>
 type Plain = number | boolean | string
@@ -115,7 +116,7 @@ function missingForTensor(recipe: Recipe, call: Call, argument: Argument | null,
   const setting = own(argument?.parameters ?? {}, name) ?? own(call.parameters, name)
   const owner = argument ? ` for ${label(argument.expression, recipe.source)}` : ''
   const fix = setting ? `none of its filters matches this tensor; add a last entry for the rest: \`- {value: 1}\`` : `set \`${name}: 1\``
-  return faultAt(recipe.source, setting?.at ?? argument?.expression.at ?? call.at, `${tensorName}: ${call.method} has no ${name}${owner}`, fix)
+  return faultAt(recipe.source, setting?.at ?? (argument ? modelAt(argument.expression) : call.at), `${tensorName}: ${call.method} has no ${name}${owner}`, fix)
 }
 
 const NEARLY_ZERO = 1e-8 // of the sum of magnitudes: what rounding leaves of 0.1 + 0.2 - 0.3

@@ -1,6 +1,7 @@
 import { type Cursor, fault, isSign, made, nested, peek, spanOf, take } from './cursor.ts'
 import { readNumber } from './gradient.ts'
 import type { Expression } from './recipe.ts'
+import { show } from './show.ts'
 import type { Token } from './tokens.ts'
 
 /** The calls that are no methods: they put layers together. */
@@ -33,7 +34,7 @@ export function readStacking(c: Cursor, name: Token, readExpression: (c: Cursor)
   const [of] = parts
   const [start, end] = bounds
   if (!of || start === undefined || end === undefined || bounds.length > 2) throw fault(c, name, 'layers takes a model and two numbers', `write for example \`${EXAMPLES.layers}\``)
-  if (start > end) throw fault(c, name, `the layers from ${start} to ${end} are reversed`, `did you mean \`${start}\` as the end?`)
+  if (start > end) throw fault(c, name, `the layers from ${start} to ${end} are reversed`, `did you mean \`layers(${show(of)}, ${end}, ${start})\`?`)
   return made(c, { kind: 'layers', of, start, end, at }, parts)
 }
 
