@@ -130,7 +130,7 @@ export function plan(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint
       dropped: names.length - lowered.size,
     },
     donor,
-    notes: [...recipe.notes.map(n => n.text), ...companions.notes, ...notesOf(recipe, checkpoints, donor, lowering, names)],
+    notes: [...new Set([...recipe.notes.map(n => n.text), ...companions.notes, ...notesOf(recipe, checkpoints, donor, lowering, names)])],
   }
 
   function compileAll(): { tasks: Task[]; programs: Program[] } {

@@ -126,9 +126,9 @@ export function callOf(reader: Reader, { members, parameters, base, isSlice, at 
   }
 }
 
-/** In slices mergekit copies the one source of a method between two models, and a base without fine-tunes. */
-const isTakenAsItIs = (method: AnyMethod, members: readonly Member[], entry: Member | undefined): boolean =>
-  members.length === 1 && (method.base === 'first' || (method.base === 'required' && entry !== undefined))
+/** In slices mergekit copies the one source of a method that merges several, and a base without fine-tunes. */
+const isTakenAsItIs = ({ base, models }: AnyMethod, members: readonly Member[], entry: Member | undefined): boolean =>
+  members.length === 1 && (base === 'first' || (models?.min ?? 1) > 1 || (base === 'required' && entry !== undefined))
 
 /** The models that are merged; `base` is one of them where the method has no θ₀. */
 function argumentsOf(method: AnyMethod, members: readonly Member[], others: readonly Member[], base: Member | null): readonly Member[] {
