@@ -34,6 +34,7 @@ beforeAll(() => {
   writeModel(join(folder, 'two'), llama(2, 4), config(4, { layer_types: ['b0', 'b1', 'b2', 'b3'], tie_word_embeddings: false }))
   writeModel(join(folder, 'tied'), llama(3, 4, { head: false }), config(4, { tie_word_embeddings: true }))
   writeModel(join(folder, 'unlisted'), llama(4, 2), { architectures: ['ToyForCausalLM'], model_type: 'toy', n_layers: 2 })
+  writeModel(join(folder, 'deepseek'), llama(4, 4), config(3, { architectures: ['DeepseekV3ForCausalLM'], model_type: 'deepseek_v3' }))
   writeModel(join(folder, 'moe'), llama(5, 4), config(4, { model_type: 'qwen3_moe', mlp_only_layers: [0, 3], decoder_sparse_step: 2 }))
   const gpt2 = (model: number, prefix: string) => ({
     [`${prefix}wte.weight`]: one(100 * model + 50),
@@ -155,6 +156,24 @@ parameters: {lambda: [{filter: layers.1., value: 2}, {value: 1}]}
     expect(notes).toContain(
       'ToyForCausalLM is not one that Merganser knows; by the names, its layers are 2 in model.layers; before them: model.embed_tokens.weight; after them: model.norm.weight, lm_head.weight',
     )
+  })
+
+  test('a layer that config.json does not count is none: it has no place in slices or gradients', async () => {
+    const { tensors, config: written, notes } = await merged(stack('deepseek, layer_range: [0, 3]', 'deepseek, layer_range: [2, 3]'))
+    expect(tensors).toEqual({
+      'model.embed_tokens.weight': 450,
+      [layer(0)]: 400,
+      [layer(1)]: 401,
+      [layer(2)]: 402,
+      [layer(3)]: 402,
+      'model.norm.weight': 460,
+      'lm_head.weight': 470,
+    })
+    expect(written).toMatchObject({ num_hidden_layers: 4 })
+    expect(notes).toContain('deepseek: 1 tensor of layers that its config.json does not count is left out of the slices, e.g. model.layers.3.mlp.up_proj.weight')
+    const whole = await merged('merge_method: linear\nmodels: [{model: deepseek, parameters: {weight: [1, 3]}}]\nparameters: {normalize: false}\n')
+    expect([tensors, whole.tensors].map(t => Object.keys(t).length)).toEqual([7, 7])
+    expect([0, 1, 2, 3].map(i => whole.tensors[layer(i)])).toEqual([400, 802, 1206, 403])
   })
 
   test('in an expression, of arithmetic too', async () => {

@@ -20,8 +20,11 @@ export interface Layers {
   readonly stacks: ReadonlyMap<string, number>
 }
 
-/** The layers of a model, by what is known of its family, else inferred from nothing but its tensors' names. */
-export function layersOf(names: Iterable<string>, family: Family | null = null): Layers {
+/**
+ * The layers of a model, by what is known of its family, else inferred from nothing but its tensors' names.
+ * `counted` gives the number of layers that config.json tells for a stack: DeepSeek's has one more, for another purpose.
+ */
+export function layersOf(names: Iterable<string>, family: Family | null = null, counted: (stack: string) => number = () => Infinity): Layers {
   const prefixes = new Map<string, Map<number, string[]>>() // prefix → index → suffixes
   for (const name of names) {
     const parts = split(name)
@@ -35,15 +38,16 @@ export function layersOf(names: Iterable<string>, family: Family | null = null):
   const listed = family?.parts.flatMap(part => part.stacks.filter(stack => prefixes.has(stack))) ?? []
   const named = listed.length > 0 ? listed : [...prefixes.keys()].filter(isStackName)
   const chosen = named.length > 0 ? named : likeliest(prefixes)
-  const stacks = new Map(chosen.map(prefix => [prefix, highest(prefixes.get(prefix)?.keys() ?? []) + 1]))
+  const stacks = new Map(chosen.map(prefix => [prefix, Math.min(counted(prefix), highest(prefixes.get(prefix)?.keys() ?? []) + 1)]))
   const shared = family?.parts.flatMap(part => part.shared) ?? []
   const of = (name: string): LayerOf | null => {
     const parts = shared.some(end => name.endsWith(end)) ? null : split(name)
     const count = parts && stacks.get(parts.prefix)
-    return count ? { stack: parts.prefix, index: parts.index, count } : null
+    return count && parts.index < count ? { stack: parts.prefix, index: parts.index, count } : null
   }
   const after = family?.parts.flatMap(part => part.after) ?? []
-  const roleOf = (name: string): 'before' | 'after' => (after.some(beginning => name.startsWith(beginning)) ? 'after' : roleOutside(name))
+  const isBeyond = (name: string): boolean => chosen.some(stack => name.startsWith(`${stack}.`)) && !shared.some(end => name.endsWith(end))
+  const roleOf = (name: string): 'before' | 'after' => (isBeyond(name) || after.some(beginning => name.startsWith(beginning)) ? 'after' : roleOutside(name))
   return { of, role: name => (of(name) ? 'inside' : roleOf(name)), count: highest([0, ...stacks.values()]), stacks }
 }
 

@@ -74,7 +74,17 @@ export async function open(ref: string, { from = [workingFolder()] }: OpenOption
   const config = await readConfig(entries, prefix)
   const family = familyOf(config)
   const sidecars = await collectSidecars(entries, config, prefix)
-  return { ref, path, files, tensors, config, sidecars, layers: layersOf(tensors.keys(), family), family, architecture: architectureOf(config) }
+  return {
+    ref,
+    path,
+    files,
+    tensors,
+    config,
+    sidecars,
+    layers: layersOf(tensors.keys(), family, stack => countIn(config, family, stack)),
+    family,
+    architecture: architectureOf(config),
+  }
 }
 
 /** Whether there is a file or folder that `ref` means. */
@@ -114,6 +124,15 @@ function familyOf(config: Checkpoint['config']): Family | null {
   const type: unknown = config?.model_type
   return FAMILIES.find(family => family.types.some(t => t === type)) ?? null
 }
+
+/** The number of layers of a stack that config.json tells; infinite where it does not. */
+function countIn(config: Checkpoint['config'], family: Family | null, stack: string): number {
+  const fields = family?.parts.find(part => part.stacks.includes(stack))?.counts ?? []
+  const told = fields.map(field => field.split('.').reduce<unknown>((at, key) => (isObject(at) ? at[key] : undefined), config))
+  return told.find((count): count is number => typeof count === 'number' && Number.isInteger(count) && count > 0) ?? Infinity
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null
 
 function architectureOf(config: Checkpoint['config']): string | null {
   const listed: unknown = config?.architectures

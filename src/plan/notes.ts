@@ -1,7 +1,8 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
 import { isFloat } from '../dtype.ts'
 import type { Recipe, Settings } from '../recipe/recipe.ts'
-import { partsOf } from '../recipe/walk.ts'
+import { modelsIn, partsOf } from '../recipe/walk.ts'
+import { layerIn } from './layers.ts'
 import type { Lowering } from './lower.ts'
 
 /** Harmless oddities that only the checkpoints show. */
@@ -28,12 +29,26 @@ export function notesOf(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpo
   return notes
 }
 
+/** Tensors of layers that config.json does not count, which no slice can name. */
+function leftOut(checkpoints: ReadonlyMap<string, Checkpoint>, recipe: Recipe): string[] {
+  return [...modelsIn(recipe.merge)].flatMap(model => {
+    const { layers, tensors } = checkpoints.get(model)!
+    const beyond = [...tensors.keys()].filter(name => [...layers.stacks].some(([stack, count]) => (layerIn(stack, name)?.index ?? 0) >= count))
+    return beyond.length === 0
+      ? []
+      : [
+          `${model}: ${beyond.length} tensor${beyond.length === 1 ? '' : 's'} of layers that its config.json does not count ${beyond.length === 1 ? 'is' : 'are'} left out of the slices, e.g. ${beyond[0]}`,
+        ]
+  })
+}
+
 const MAX_SHOWN = 6 // names; more would hide the note
 
 /** What slices take for granted of a model that no family describes. */
 function assumptions(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint>, donor: string, { structure }: Lowering): string[] {
   const { family, layers, tensors, architecture } = checkpoints.get(donor)!
-  if (family || !structure.isSliced(recipe.merge)) return []
+  if (!structure.isSliced(recipe.merge)) return []
+  if (family) return leftOut(checkpoints, recipe)
   const outside = [...tensors.keys()].filter(name => !layers.of(name))
   const spell = (role: 'before' | 'after'): string => {
     const names = outside.filter(name => (layers.role(name) === 'after') === (role === 'after'))
