@@ -10,7 +10,7 @@ import { type Plan, plan } from '../src/plan/plan.ts'
 import { parse } from '../src/recipe/parse.ts'
 import { decode } from './floats.ts'
 import { merganser, temporaryFolder, writeFiles, writeModel } from './front.ts'
-import { GOLDEN, mergeInMemory } from './golden.ts'
+import { GOLDEN, mergeInMemory, planInGolden } from './golden.ts'
 
 // What slices, modules and stages give, in models small enough to see through: every tensor is one number, layer and model: 203 is layer 3 of model 2.
 
@@ -193,6 +193,19 @@ parameters: {lambda: [{filter: layers.1., value: 2}, {value: 1}]}
     expect(value(layer(3))).toBe(203)
     expect(value('lm_head.weight')).toBe(170)
   })
+})
+
+test('embedding and head of different vocabularies are refused', async () => {
+  const text = `merge_method: passthrough
+slices:
+  - sources: [{model: ./models/tok-a, layer_range: [0, 1]}]
+  - sources: [{model: ./models/tok-b, layer_range: [1, 2]}]
+`
+  await expect(planInGolden(text, 'mixed')).rejects.toThrow(
+    'model.embed_tokens.weight has 48 rows and lm_head.weight 53: they come from models of different vocabularies, ./models/tok-a and ./models/tok-b',
+  )
+  const ended = await planInGolden(`${text}  - sources: [{model: ./models/tok-a, layer_range: [2, 2]}]\n`, 'ended')
+  expect(ended.tasks.length).toBe(21)
 })
 
 describe('models whose names differ by the prefix of their family', () => {

@@ -15,6 +15,7 @@ import type { Program } from './program.ts'
 import { provenance } from './provenance.ts'
 import { randomKey } from './random.ts'
 import type { Tiling } from './tiling.ts'
+import { checkVocabulary } from './vocabulary.ts'
 
 /** A file to read. */
 export interface InputFile {
@@ -101,6 +102,7 @@ export function plan(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint
     if (formula) lowered.set(name, formula)
   }
   if (lowered.size === 0) throw new MergeError('the merge has no tensors', { where: recipe.source.name, fix: 'leave at least one tensor undropped' })
+  checkVocabulary(recipe, checkpoints.get(donor)!, lowered)
 
   const inputs = inputFiles(checkpoints)
   const placeable = [...lowered].map(([name, { shape }]) => ({ name, shape, dtype: outputDType(lowered.get(name)!) }))

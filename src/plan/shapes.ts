@@ -9,6 +9,8 @@ const VOCABULARY = /(^|\.)(embed_tokens|lm_head|wte|word_embeddings|embed_in|emb
 /** Methods of mergekit that merge the rows which all models have; the task-arithmetic family crops to the base instead. */
 const COMMON_ROWS: ReadonlySet<string> = new Set(['linear', 'slerp', 'nuslerp', 'model_stock', 'arcee_fusion'])
 
+export const isVocabulary = (name: string): boolean => VOCABULARY.test(name)
+
 /** A tensor to be merged, and the model it is of. */
 interface Leaf {
   readonly model: string
