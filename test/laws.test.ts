@@ -330,10 +330,19 @@ describe('the algebra', () => {
     expect(() => a.add(Tensor.source(1, [5, 3]))).toThrow('add got the shapes [3,5] and [5,3]')
     expect(() => a.largest(16)).toThrow('rank 16 lies within a tensor of 15 elements')
     expect(() => a.largest(0)).toThrow('rank 0')
+    expect(() => a.largest(a)).toThrow('a rank is one number')
   })
 
   test('levels count the passes that must have ended: a sum is one, a rank two', () => {
-    expect([a.level, a.sum().level, a.mul(a.sum()).level, a.abs().largest(3).level, a.mul(a.largest(1)).sum().level]).toEqual([0, 1, 1, 2, 3])
+    expect([a.level, a.sum().level, a.mul(a.sum()).level, a.abs().largest(3).level, a.mul(a.largest(1)).sum().level, a.largest(b.sum()).level]).toEqual([0, 1, 1, 2, 3, 3])
+  })
+
+  test('a computed rank is rounded down and taken into the tensor', async () => {
+    const x = Float32Array.of(5, 1, 4, 2, 3)
+    const source = Tensor.source(0, [5])
+    const ranked = async (k: Tensor): Promise<number> => (await engine(source.mul(0).add(source.largest(k)), [x]))[0]!
+    const sum = source.sum() // 15
+    expect(await Promise.all([sum.mul(0.2), sum.mul(0.199), sum.mul(0.001), sum.sub(100), sum].map(ranked))).toEqual([3, 4, 5, 5, 1])
   })
 
   test.each([
@@ -406,7 +415,7 @@ describe('any formula', () => {
     'apart',
     'agrees',
   ]
-  const FOLDS = ['sum', 'largest', 'norm', 'mean', 'dot', 'mass']
+  const FOLDS = ['sum', 'largest', 'ranked', 'norm', 'mean', 'dot', 'mass']
   const step = (ops: readonly string[]): fc.Arbitrary<Step> =>
     fc.record({ op: fc.constantFrom(...ops), pick: fc.array(fc.nat(), { minLength: 3, maxLength: 3 }), number: fc.integer({ min: -8, max: 8 }).map(i => i / 4) })
 
@@ -431,6 +440,9 @@ describe('any formula', () => {
           break
         case 'largest':
           scalars.push(x.largest((pick[1]! % SIZE) + 1))
+          break
+        case 'ranked': // a share of a count; of nothing it is the first rank, of too much the last
+          scalars.push(x.largest(y.gt(number).sum().mul(0.3)), x.largest(y.gt(number).sum().mul(1.5)))
           break
         case 'abs':
         case 'sign':
@@ -524,7 +536,7 @@ describe('any formula', () => {
       ),
       { minLength: SOURCES, maxLength: SOURCES },
     )
-    const ops = ['add', 'sub', 'max', 'min', 'ge', 'gt', 'abs', 'where', 'pick', 'kept', 'dropped', 'apart', 'agrees', 'sum', 'mass', 'largest']
+    const ops = ['add', 'sub', 'max', 'min', 'ge', 'gt', 'abs', 'where', 'pick', 'kept', 'dropped', 'apart', 'agrees', 'sum', 'mass', 'largest', 'ranked']
     await fc.assert(
       fc.asyncProperty(fc.array(step(ops), { minLength: 2, maxLength: 12 }), exact, async (steps, values) => {
         const inputs = values.map(v => Float32Array.from(v))
@@ -538,7 +550,7 @@ describe('any formula', () => {
   const divides = (root: Tensor): boolean => [...nodesOf(root)].some(t => t.op === 'div')
 
   test('meets every op but sin and acos, whose bits are tested with the kernels', () => {
-    const steps = [...MAPS, ...FOLDS, ...MAPS].map((op, i) => ({ op, pick: [i, i + 1, i + 2], number: 0.75 }))
+    const steps = [...MAPS, ...FOLDS, ...MAPS, ...MAPS].map((op, i) => ({ op, pick: [i, i + 1, i + 2], number: 0.75 }))
     const met = new Set<string>(steps.flatMap((_, i) => [...nodesOf(grow(steps.slice(0, i + 1)))].map(t => t.op)))
     const ops = (Object.keys(OPS) as Op[]).filter(op => isMap(op) || isFold(op))
     expect(ops.filter(op => !met.has(op))).toEqual(['sin', 'acos'])

@@ -27,7 +27,7 @@ export const OPS = {
   sin: 'map',
   acos: 'map',
   sum: 'fold',
-  /** The k-th largest element; inputs: the tensor, and k as a constant. */
+  /** The k-th largest element; inputs: the tensor, and k: a number, rounded down. */
   largest: 'fold',
 } as const satisfies Record<string, OpClass>
 

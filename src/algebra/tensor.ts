@@ -97,6 +97,10 @@ export class Tensor {
   sin(): Tensor {
     return map('sin', this)
   }
+  /** As the sine of x + π/2: exact to a rounding for numbers, which are float64; for tensors the sum rounds to float32 first. */
+  cos(): Tensor {
+    return this.add(Math.PI / 2).sin()
+  }
   /** Arguments beyond ±1 (rounding) count as ±1. */
   acos(): Tensor {
     return map('acos', this)
@@ -117,11 +121,16 @@ export class Tensor {
   mean(): Tensor {
     return this.sum().div(sizeOf(this.shape))
   }
-  /** The k-th largest element, 1 ≤ k ≤ size; exact (radix select). Costs two passes. Shape []. */
-  largest(k: number): Tensor {
+  /**
+   * The k-th largest element, 1 ≤ k ≤ size; exact (radix select). Costs two passes. Shape [].
+   * A computed k, itself of shape [], is rounded down and then taken into that range.
+   */
+  largest(k: Like): Tensor {
     assert(this.shape.length > 0, 'a number has no largest element')
-    assert(Number.isInteger(k) && k >= 1 && k <= sizeOf(this.shape), `rank ${k} lies within a tensor of ${sizeOf(this.shape)} elements`)
-    return Tensor.of('largest', [this, Tensor.constant(k)], null, [])
+    const size = sizeOf(this.shape)
+    assert(typeof k !== 'number' || (Number.isInteger(k) && k >= 1 && k <= size), `rank ${k} lies within a tensor of ${size} elements`)
+    assert(typeof k === 'number' || k.shape.length === 0, 'a rank is one number')
+    return Tensor.of('largest', [this, typeof k === 'number' ? Tensor.constant(k) : k.max(1).min(size)], null, [])
   }
 }
 

@@ -17,7 +17,7 @@ export function combine(folds: readonly Fold[], ranges: readonly Partials[], sca
       continue
     }
     const counts = addCounts(parts)
-    const rank = fold.kind === 'count_high' ? scalars[fold.rank]! : ranks.get(fold.to)!
+    const rank = fold.kind === 'count_high' ? Math.floor(scalars[fold.rank]!) : ranks.get(fold.to)! // computed ranks are shares of a count
     const { bin, above } = descend(counts, rank)
     if (fold.kind === 'count_high') {
       ranks.set(fold.to, rank - above) // the rank that is left within the bin
