@@ -9,17 +9,22 @@ import { GOLDEN, mergeInMemory, type Stored, tensorsOf } from './golden.ts'
 interface Case {
   readonly name: string
   readonly method: string
+  /** Tensors where mergekit has a defect that we do not share. */
+  readonly quirk?: { readonly tensors: readonly string[] }
   readonly tolerance: { readonly metric: 'rel' | 'exact' | 'ulp'; readonly value?: number; readonly ulp?: number; readonly max_fraction?: number }
 }
 const { cases } = JSON.parse(readFileSync(join(GOLDEN, 'index.json'), 'utf8')) as { cases: readonly Case[] }
+
+/** Cases whose method waits for something: what it says of it meanwhile. */
+const WAITING: Readonly<Record<string, string>> = {}
 
 /** Keys of mergekit's form that this version refuses; the cases that use them wait for it. */
 const LATER = /^(slices|modules|tokenizer|tokenizer_source|chat_template):/m
 
 describe('mergekit 0.1.4 gives the same model', () => {
-  for (const { name, method, tolerance } of cases) {
+  for (const { name, method, tolerance, quirk } of cases) {
     const text = readFileSync(join(GOLDEN, 'cases', name, 'recipe.yml'), 'utf8')
-    if (!Object.hasOwn(METHODS, method) || LATER.test(text)) continue
+    if (!Object.hasOwn(METHODS, method) || LATER.test(text) || Object.hasOwn(WAITING, name)) continue
     test(name, async () => {
       const got = await mergeInMemory(text, name)
       const expected = await tensorsOf(join(GOLDEN, 'cases', name, 'expected'))
@@ -29,7 +34,8 @@ describe('mergekit 0.1.4 gives the same model', () => {
         const ours = got.get(tensor)!
         expect({ tensor, dtype: ours.dtype, shape: ours.shape }).toEqual({ tensor, dtype: want.dtype, shape: want.shape })
         const skip = new Set(ambiguous[tensor] ?? [])
-        if (tolerance.metric === 'exact') expect(Buffer.from(ours.bytes).equals(Buffer.from(want.bytes)), tensor).toBe(true)
+        if (quirk?.tensors.includes(tensor)) expect(Buffer.from(ours.bytes).equals(Buffer.from(want.bytes)), `${tensor}: the defect`).toBe(false)
+        else if (tolerance.metric === 'exact') expect(Buffer.from(ours.bytes).equals(Buffer.from(want.bytes)), tensor).toBe(true)
         else if (tolerance.metric === 'ulp') compareUlp(tensor, ours, want, tolerance.ulp!, tolerance.max_fraction!)
         else if (name !== 'bf16-linear') compareRelative(tensor, ours, want, tolerance.value!, skip)
       }
@@ -60,6 +66,17 @@ describe('mergekit 0.1.4 gives the same model', () => {
     }
     expect(beyond).toBeLessThanOrEqual(1) // of 20,448 elements
   })
+})
+
+// mergekit erases the task vectors of tensors in which gamma amounts to no outlier at all.
+test('breadcrumbs without outliers to drop trims as TIES does', async () => {
+  const entry = (gamma: string): string => `models: [{model: ./models/ft2, parameters: {weight: 0.7, density: 0.4${gamma}}}]`
+  const recipe = (method: string, gamma: string): string => `merge_method: ${method}\nbase_model: ./models/base\ndtype: float32\n${entry(gamma)}\n`
+  const trimmed = await mergeInMemory(`${recipe('ties', '')}parameters: {normalize: false}\n`, 'ties')
+  for (const method of ['breadcrumbs', 'breadcrumbs_ties']) {
+    const crumbs = await mergeInMemory(recipe(method, ', gamma: 0'), method)
+    for (const [name, { bytes }] of trimmed) expect(Buffer.from(crumbs.get(name)!.bytes).equals(Buffer.from(bytes)), `${method}: ${name}`).toBe(true)
+  }
 })
 
 /** Elements whose selection hangs on equal magnitudes: any choice is right. */

@@ -47,6 +47,7 @@ const REFUSED: Readonly<Record<string, string>> = {
 }
 /** These merge; where something is odd, a note says so. */
 const MERGED: Readonly<Record<string, string>> = {
+  'breadcrumbs-gamma-zero': '',
   'dtype-alias': '',
   'filter-order': 'note: the entry for "mlp" has no effect: an entry before it matches every tensor',
   'filter-regex': 'matches no tensor (filters are plain parts of tensor names, not patterns)',

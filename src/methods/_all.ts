@@ -1,4 +1,6 @@
 // Written by `npm run generate`. Do not edit.
+import breadcrumbs from './breadcrumbs.ts'
+import breadcrumbs_ties from './breadcrumbs_ties.ts'
 import dare_linear from './dare_linear.ts'
 import dare_ties from './dare_ties.ts'
 import linear from './linear.ts'
@@ -10,6 +12,8 @@ import ties from './ties.ts'
 
 /** Every merge method by its recipe name: the files of this folder. */
 export const METHODS: Readonly<Record<string, AnyMethod>> = {
+  breadcrumbs,
+  breadcrumbs_ties,
   dare_linear,
   dare_ties,
   linear,

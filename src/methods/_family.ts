@@ -4,6 +4,7 @@ import { choice, flag, perModel, scalar } from './method.ts'
 export const weight = perModel('Multiplier of this model’s task vector.', { inExpression: 1 })
 export const lambda = scalar('Multiplier of the merged task vector.', { default: 1 })
 export const density = (unsetNote: string) => perModel('Share of the task vector’s entries that is kept.', { default: 1, min: 0, exclusiveMin: true, max: 1, unsetNote })
+export const gamma = perModel('Share of the task vector’s entries, the largest ones, that is dropped as outliers when density is below 1.', { default: 0.01, min: 0, max: 1 })
 export const normalize = (fallback: boolean) => flag('Divide by the sum of the weights that took part.', fallback)
 export const rescale = (fallback: boolean) =>
   choice('After dropping entries, restore the task vector’s L1 norm (`true`), divide by the density (`paper`), or neither (`false`).', [true, false, 'paper'], fallback)

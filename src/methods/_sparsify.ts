@@ -18,6 +18,22 @@ export function keepLargest(delta: Tensor, density: number, rescale: Rescale): T
   return restore(delta, where(magnitude.ge(magnitude.largest(kept)), delta, 0), density, rescale)
 }
 
+/**
+ * Drops the ⌊gamma·n⌋ largest entries in magnitude, and as many of the smallest as leave ⌊density·n⌋; fewer large ones where density + gamma > 1.
+ * Entries that tie with the largest or the smallest one kept are kept too. Nothing is left of a tensor with density·n < 1.
+ */
+export function dropOutliers(delta: Tensor, density: number, gamma: number, rescale: Rescale): Tensor {
+  const size = sizeOf(delta.shape)
+  if (density >= 1 || size === 0) return delta
+  const kept = Math.floor(density * size)
+  const top = Math.min(Math.floor(gamma * size), size - kept)
+  if (kept === 0) return delta.mul(0)
+  const magnitude = delta.abs()
+  const atMost = top === 0 ? delta : where(magnitude.largest(top + 1).ge(magnitude), delta, 0) // mergekit erases the whole vector when top is 0
+  const trimmed = top + kept === size ? atMost : where(magnitude.ge(magnitude.largest(top + kept)), atMost, 0)
+  return restore(delta, trimmed, density, rescale)
+}
+
 /** Keeps each entry with probability `density`. */
 export function keepRandomly(delta: Tensor, density: number, uniform: Tensor, rescale: Rescale): Tensor {
   return density >= 1 ? delta : restore(delta, where(uniform.lt(density), delta, 0), density, rescale)
