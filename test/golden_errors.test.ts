@@ -54,6 +54,7 @@ const MERGED: Readonly<Record<string, string>> = {
   'parameter-of-other-method': 'density has no effect in task_arithmetic',
   'path-with-at': '',
   'path-with-plus': '',
+  'sce-tiny-topk': '',
   'slerp-t-range': 'note: t is 5, outside the usual range from 0 to 1',
   'ties-small-density-norm': '',
   'vocab-mismatch-config': "config.json's vocab_size goes from 53 to 48",

@@ -1,11 +1,17 @@
 // Written by `npm run generate`. Do not edit.
 import breadcrumbs from './breadcrumbs.ts'
 import breadcrumbs_ties from './breadcrumbs_ties.ts'
+import consensus from './consensus.ts'
 import dare_linear from './dare_linear.ts'
 import dare_ties from './dare_ties.ts'
 import linear from './linear.ts'
+import localize_stitch from './localize_stitch.ts'
 import type { AnyMethod } from './method.ts'
+import nearswap from './nearswap.ts'
 import passthrough from './passthrough.ts'
+import ram from './ram.ts'
+import ramplus_tl from './ramplus_tl.ts'
+import sce from './sce.ts'
 import slerp from './slerp.ts'
 import task_arithmetic from './task_arithmetic.ts'
 import ties from './ties.ts'
@@ -14,10 +20,16 @@ import ties from './ties.ts'
 export const METHODS: Readonly<Record<string, AnyMethod>> = {
   breadcrumbs,
   breadcrumbs_ties,
+  consensus,
   dare_linear,
   dare_ties,
   linear,
+  localize_stitch,
+  nearswap,
   passthrough,
+  ram,
+  ramplus_tl,
+  sce,
   slerp,
   task_arithmetic,
   ties,

@@ -22,10 +22,15 @@ export function combine(vectors: readonly Weighted[], { consensus, normalize }: 
     const total = vectors.reduce((t, v) => t + v.weight, 0)
     return normalize && Math.abs(total) >= NEARLY_ZERO ? sum(weighted).div(total) : sum(weighted)
   }
-  const elected = where(sum(weighted).ge(0), 1, -1)
-  const agrees = weighted.map(d => d.sign().eq(elected)) // a zero has sign 0 and never votes
+  const agrees = votes(weighted)
   const mixed = sum(weighted.map((d, i) => where(agrees[i]!, d, 0)))
   if (!normalize) return mixed
   const voted = sum(agrees.map((a, i) => a.mul(vectors[i]!.weight)))
   return mixed.div(where(voted.eq(0), 1, voted))
+}
+
+/** For each tensor, 1 where its entry has the sign of the sum of all entries (+ if that is 0), else 0. A zero never votes. */
+export function votes(tensors: readonly Tensor[]): readonly Tensor[] {
+  const elected = where(sum(tensors).ge(0), 1, -1)
+  return tensors.map(t => t.sign().eq(elected))
 }

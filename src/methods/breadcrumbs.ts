@@ -5,8 +5,8 @@ import { defineMethod } from './method.ts'
 
 /**
  * Model Breadcrumbs: mask the largest and the smallest entries of each task vector, add what is between.
- * Davari and Belilovsky 2023, §3, https://arxiv.org/abs/2312.06795
- * The shares are counted per tensor, as in mergekit and in the paper. Where ⌊gamma·n⌋ is 0 no outlier is dropped; mergekit erases the whole vector there.
+ * Davari and Belilovsky 2023, https://arxiv.org/abs/2312.06795
+ * The shares are counted per tensor, as in mergekit. Where ⌊gamma·n⌋ is 0 no outlier is dropped; mergekit erases the whole vector there.
  */
 export default defineMethod({
   summary: 'Drop outliers and small entries of each task vector, add the rest.',

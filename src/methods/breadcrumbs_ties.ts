@@ -5,7 +5,7 @@ import { defineMethod } from './method.ts'
 
 /**
  * Model Breadcrumbs' masks, then TIES's sign election.
- * Davari and Belilovsky 2023, §3, https://arxiv.org/abs/2312.06795; Yadav et al. 2023, Algorithm 1, https://arxiv.org/abs/2306.01708
+ * Davari and Belilovsky 2023, https://arxiv.org/abs/2312.06795; Yadav et al. 2023, Algorithm 1, https://arxiv.org/abs/2306.01708
  * Where ⌊gamma·n⌋ is 0 no outlier is dropped; mergekit erases the whole vector there.
  */
 export default defineMethod({
