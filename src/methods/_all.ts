@@ -7,7 +7,10 @@ import dare_ties from './dare_ties.ts'
 import linear from './linear.ts'
 import localize_stitch from './localize_stitch.ts'
 import type { AnyMethod } from './method.ts'
+import model_stock from './model_stock.ts'
+import multislerp from './multislerp.ts'
 import nearswap from './nearswap.ts'
+import nuslerp from './nuslerp.ts'
 import passthrough from './passthrough.ts'
 import ram from './ram.ts'
 import ramplus_tl from './ramplus_tl.ts'
@@ -25,7 +28,10 @@ export const METHODS: Readonly<Record<string, AnyMethod>> = {
   dare_ties,
   linear,
   localize_stitch,
+  model_stock,
+  multislerp,
   nearswap,
+  nuslerp,
   passthrough,
   ram,
   ramplus_tl,

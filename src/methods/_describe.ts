@@ -98,6 +98,11 @@ function recipeFor(name: string, method: AnyMethod): string {
     'dtype: bfloat16',
   ]
   const isTaskVectors = method.base === 'required'
-  const call = `${name}(${[...models.map(model => (isTaskVectors ? `${model} - base` : model)), ...example.map(param => `${param}=${typeof EXAMPLE[param] === 'number' ? EXAMPLE[param] : `(${EXAMPLE[param]!.slice(0, models.length).join(', ')})`}`)].join(', ')})`
+  const argument = (param: string): string => {
+    const value = EXAMPLE[param]!
+    return `${param}=${typeof value === 'number' ? value : `(${value.slice(0, models.length).join(', ')})`}`
+  }
+  const spelt = [...models.map(model => (isTaskVectors ? `${model} - base` : model)), ...example.map(argument), ...(method.base === 'optional' ? ['base=base'] : [])]
+  const call = `${name}(${spelt.join(', ')})`
   return `As a mergekit recipe:\n\n${yaml.map(l => `    ${l}`).join('\n')}\n\nAs an expression:\n\n    ${isTaskVectors ? `base + ${call}` : call}\n`
 }

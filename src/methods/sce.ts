@@ -1,5 +1,4 @@
 import { sum, Tensor, where } from '../algebra/tensor.ts'
-import { sizeOf } from '../dtype.ts'
 import { votes } from './_consensus.ts'
 import { ignored } from './_family.ts'
 import { defineMethod, scalar } from './method.ts'
@@ -24,10 +23,10 @@ export default defineMethod({
   params: { select_topk: scalar('Share of the coordinates that is selected, of those in which the models differ.', { default: 1, min: 0, exclusiveMin: true, max: 1 }) },
   ignored,
   laws: { copies: true, single: true },
-  merge({ base, models, shape }, { select_topk }) {
+  merge({ base, models }, { select_topk }) {
     const deltas = models.map(m => m.delta)
     const selected = select_topk < 1 ? selectVarying(deltas, select_topk) : deltas
-    const squares = selected.map(d => d.dot(d).div(sizeOf(shape)))
+    const squares = selected.map(d => d.mul(d).mean())
     const total = sum(squares)
     const isUniform = Tensor.constant(NEARLY_ZERO).gt(total)
     const weights = squares.map(s => where(isUniform, 1 / models.length, s.div(where(isUniform, 1, total))))

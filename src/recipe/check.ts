@@ -52,14 +52,17 @@ function checkCall(recipe: Recipe, call: Call): readonly Note[] {
   return [...notes, ...unsetNotes(call, method)]
 }
 
-function checkCount({ source, form, output }: Recipe, { method: name, arguments: given, at }: Call, { models }: AnyMethod): void {
+function checkCount({ source, form, output }: Recipe, { method: name, arguments: given, base, at }: Call, { models }: AnyMethod): void {
   const { min = 1, max = Infinity } = models ?? {}
   const n = given.length
   if (n >= min && n <= max) return
   const wanted = min === max ? `takes ${plural(min)}` : n < min ? `needs at least ${plural(min)}` : `takes at most ${plural(max)}`
   const list = n === 0 ? '' : ` (${given.map(a => label(a.expression, source)).join(', ')})`
   const counted = form === 'mergekit' && output.configFrom !== null ? '; base_model counts as one' : ''
-  const fix = n > max ? `keep ${max}, or use a method for any number of models, such as linear${counted}` : `add ${plural(min - n)}`
+  const fix =
+    n > max
+      ? `keep ${max}, or use a method for any number of models, such as linear${counted}`
+      : `add ${plural(min - n)}${base && n > 0 ? `; ${label(base, source)} is the base, and not one of the models` : ''}`
   throw faultAt(source, at, `${name} ${wanted}, not ${n}${list}`, fix)
 }
 

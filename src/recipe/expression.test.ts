@@ -563,12 +563,12 @@ unknown name "dare"
 `,
   )
   refuses(
-    'breadcrumbs(code)',
+    'arcee_fusion(code)',
     `
-method "breadcrumbs" is not in this version of Merganser yet
+method "arcee_fusion" is not in this version of Merganser yet
   at expression:1:1
-  1 | breadcrumbs(code)
-    | ^^^^^^^^^^^
+  1 | arcee_fusion(code)
+    | ^^^^^^^^^^^^
   fix: all methods: \`merganser methods\`
 `,
   )

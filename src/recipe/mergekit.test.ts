@@ -218,13 +218,13 @@ unknown method "dare-ties"
   )
   refuses(
     `
-merge_method: model_stock
+merge_method: arcee_fusion
 `,
     `
-method "model_stock" is not in this version of Merganser yet
+method "arcee_fusion" is not in this version of Merganser yet
   at recipe.yml:1:15
-  1 | merge_method: model_stock
-    |               ^^^^^^^^^^^
+  1 | merge_method: arcee_fusion
+    |               ^^^^^^^^^^^^
   fix: all methods: \`merganser methods\`
 `,
   )

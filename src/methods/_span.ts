@@ -1,0 +1,43 @@
+import { sum, Tensor, where } from '../algebra/tensor.ts'
+
+// Methods that stay in the span of their models need to know of them only their inner products: one pass gathers those, the iteration runs on
+// coefficients, which are numbers in float64, and the last pass writes the linear combination.
+
+/** One number per model. */
+export type Coefficients = readonly Tensor[]
+
+/**
+ * The share of the summed lengths below which a sum of vectors counts as none.
+ * Products are rounded to float32 before they are added, so a shorter sum is little but rounding.
+ */
+export const CANCELLED = 1e-4
+
+/** Inner products of all pairs. Costs one pass. */
+export const gramOf = (tensors: readonly Tensor[]): readonly Coefficients[] => tensors.map((_, i) => tensors.map((_, j) => tensors[Math.min(i, j)]!.dot(tensors[Math.max(i, j)]!)))
+
+/** Squared distances of all pairs, from the differences themselves: taken from a Gram matrix those of close models would be rounding. Costs one pass. */
+export function distancesOf(tensors: readonly Tensor[]): readonly Coefficients[] {
+  const square = (i: number, j: number): Tensor => {
+    const apart = tensors[i]!.sub(tensors[j]!)
+    return apart.dot(apart)
+  }
+  return tensors.map((_, i) => tensors.map((_, j) => (i === j ? Tensor.constant(0) : square(Math.min(i, j), Math.max(i, j)))))
+}
+
+/** Matrix times vector. */
+export const times = (matrix: readonly Coefficients[], x: Coefficients): Coefficients => matrix.map(row => inner(row, x))
+
+export const inner = (x: Coefficients, y: Coefficients): Tensor => sum(x.map((a, i) => a.mul(y[i]!)))
+
+export const scale = (x: Coefficients, factor: Tensor): Coefficients => x.map(a => a.mul(factor))
+
+export const add = (x: Coefficients, y: Coefficients): Coefficients => x.map((a, i) => a.add(y[i]!))
+
+/** 1 ÷ x, or 0 where x is 0. */
+export function invert(x: Tensor): Tensor {
+  const isZero = x.eq(0)
+  return where(isZero, 0, Tensor.constant(1).div(where(isZero, 1, x)))
+}
+
+/** Σ cᵢθᵢ */
+export const combination = (tensors: readonly Tensor[], coefficients: Coefficients): Tensor => sum(tensors.map((t, i) => t.mul(coefficients[i]!)))

@@ -1,0 +1,40 @@
+import { where } from '../algebra/tensor.ts'
+import { refuse } from './_refuse.ts'
+import { defineMethod, flag, perModel } from './method.ts'
+
+const NEARLY_ZERO = 1e-6 // a sum of weights below this counts as equal weights; mergekit’s value
+const LEAST_NORM = 1e-7 // what shorter vectors are divided by; mergekit’s value
+const PARALLEL = 1 - 1e-7 // |cos ω| beyond which the rounding of float32 products hides the angle
+
+/**
+ * SLERP between two models, or between their task vectors: (sin((1 − t)ω)·v₀ + sin(tω)·v₁) ÷ sin ω with t = w₁ ÷ (w₀ + w₁).
+ * Shoemake 1985, https://doi.org/10.1145/325334.325242; the variant is mergekit's.
+ * Where |cos ω| is beyond 1 − 1e-7 the result is the straight line, which differs by less than float32 shows for parallel vectors; mergekit compares
+ * sin ω with 1e-8, which the angle of two opposite vectors in float32 never reaches. Row by row is not supported yet.
+ */
+export default defineMethod({
+  summary: 'Interpolate two models or task vectors along the arc between them.',
+  paper: 'https://doi.org/10.1145/325334.325242',
+  about:
+    'Shoemake 1985, in mergekit’s variant: weights instead of `t`, and with a base the arc between the two task vectors, which are far less parallel than the models are. For exactly two models of one base. For three or more use multislerp or karcher.',
+  base: 'optional',
+  models: { min: 2, max: 2 },
+  params: {
+    weight: perModel('Share of this model, divided by the sum of both.', { inExpression: 1 }),
+    nuslerp_flatten: flag('Whole tensors are taken for vectors; `false`, their rows or columns, is not supported yet.', true),
+    nuslerp_row_wise: flag('Without effect while `nuslerp_flatten` is true.', false),
+  },
+  laws: { copies: true, single: 'takes exactly two models' },
+  merge({ base, models: [first, second] }, { nuslerp_flatten }) {
+    if (!nuslerp_flatten) refuse('nuslerp by rows or columns is not supported yet', 'leave out `nuslerp_flatten: false`: whole tensors are interpolated then')
+    const total = first!.weight + second!.weight
+    const t = Math.abs(total) < NEARLY_ZERO ? 0.5 : second!.weight / total
+    const [a, b] = [first!.delta, second!.delta]
+    const cosine = a.dot(b).div(a.norm().max(LEAST_NORM).mul(b.norm().max(LEAST_NORM)))
+    const isStraight = cosine.abs().gt(PARALLEL)
+    const omega = cosine.acos()
+    const sine = where(isStraight, 1, omega.sin())
+    const shareOf = (s: number) => where(isStraight, s, omega.mul(s).sin().div(sine))
+    return base.add(a.mul(shareOf(1 - t)).add(b.mul(shareOf(t))))
+  },
+})
