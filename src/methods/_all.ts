@@ -4,6 +4,8 @@ import breadcrumbs_ties from './breadcrumbs_ties.ts'
 import consensus from './consensus.ts'
 import dare_linear from './dare_linear.ts'
 import dare_ties from './dare_ties.ts'
+import geometric_median from './geometric_median.ts'
+import karcher from './karcher.ts'
 import linear from './linear.ts'
 import localize_stitch from './localize_stitch.ts'
 import type { AnyMethod } from './method.ts'
@@ -26,6 +28,8 @@ export const METHODS: Readonly<Record<string, AnyMethod>> = {
   consensus,
   dare_linear,
   dare_ties,
+  geometric_median,
+  karcher,
   linear,
   localize_stitch,
   model_stock,

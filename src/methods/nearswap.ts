@@ -4,7 +4,7 @@ import { defineMethod, scalar } from './method.ts'
 const LEAST_DISTANCE = 1e-6 // what equal entries count as apart; mergekit’s value
 
 /**
- * w·θ₁ + (1 − w)·θ₀ with w = t ÷ |θ₁ − θ₀|, at most 1: entries up to t apart become the model’s, farther ones move by t.
+ * θ₀ + w·τ with w = t ÷ |τ|, at most 1: entries up to t apart become the model’s, farther ones move by t.
  * alchemonaut 2024, https://huggingface.co/alchemonaut/QuartetAnemoi-70B-t0.0001
  */
 export default defineMethod({
@@ -17,8 +17,7 @@ export default defineMethod({
   params: { t: scalar('The farthest that an entry moves. 0 gives the base.', { min: 0 }) },
   laws: { copies: true, single: 'moves no entry by more than t' },
   merge({ base, models: [only] }, { t }) {
-    const { tensor, delta } = only!
-    const share = Tensor.constant(t).div(delta.abs().max(LEAST_DISTANCE)).min(1)
-    return tensor.mul(share).add(base.mul(Tensor.constant(1).sub(share)))
+    const { delta } = only!
+    return base.add(delta.mul(Tensor.constant(t).div(delta.abs().max(LEAST_DISTANCE)).min(1)))
   },
 })

@@ -1,0 +1,52 @@
+import { sum, Tensor, where } from '../algebra/tensor.ts'
+import { refuse } from './_refuse.ts'
+import { type Coefficients, combination, distancesOf, inner, invert, scale, times } from './_span.ts'
+import { defineMethod, perModel, scalar } from './method.ts'
+
+const MOST_ITERATIONS = 50 // each writes its arithmetic on numbers into the plan; a median that is far from every model stands still long before
+const SMOOTHING = 1e-6 // of the models' spread: a model is never counted as nearer, so that the median can come to lie on it
+
+/**
+ * The point m whose weighted distances Σ wᵢ‖θᵢ − m‖ are least, by Weiszfeld's iteration m ← Σ rᵢθᵢ ÷ Σ rᵢ, rᵢ = wᵢ ÷ ‖θᵢ − m‖, from the weighted mean.
+ * Weiszfeld 1937; with smoothed distances Pillutla, Kakade and Harchaoui 2022, Algorithm 2, https://arxiv.org/abs/1912.13445
+ * Per tensor: each has a median of its own.
+ */
+export default defineMethod({
+  summary: 'Take the point nearest to all models, which outliers hardly move.',
+  paper: 'https://arxiv.org/abs/1912.13445',
+  about:
+    'Weiszfeld 1937; smoothed by Pillutla et al. 2022. For three or more models of one base of which some may be bad: a model far from the others moves the median hardly more than one close by, where it drags a mean along. With two models it is the one of the larger weight, or their mean.',
+  base: 'unused',
+  models: { min: 1 },
+  params: {
+    weight: perModel('Multiplier of the distance to this model.', { default: 1, min: 0 }),
+    max_iter: scalar('Iterations, rounded to a whole number; more than 50 count as 50. 0 gives the weighted mean.', { default: 30, min: 0 }),
+  },
+  laws: { copies: true, single: true },
+  merge({ models }, { max_iter }) {
+    const tensors = models.map(m => m.tensor)
+    const total = models.reduce((t, m) => t + m.weight, 0)
+    if (total === 0) refuse('the weights of geometric_median are all 0', 'give at least one model a weight above 0')
+    const weights = models.map(m => Tensor.constant(m.weight / total))
+    const distances = distancesOf(tensors)
+    const spread = inner(weights, times(distances, weights)).div(2)
+    let median: Coefficients = weights
+    for (let step = 0; step < Math.min(Math.round(max_iter), MOST_ITERATIONS); step++) {
+      // ‖θᵢ − m‖² = (Dc)ᵢ − cᵀDc ÷ 2 for m = Σ cᵢθᵢ, Σ cᵢ = 1, and the matrix D of squared distances.
+      const from = times(distances, median)
+      const half = inner(median, from).div(2)
+      const smoothed = from.map(f =>
+        f
+          .sub(half)
+          .max(0)
+          .add(spread.mul(SMOOTHING ** 2))
+          .sqrt(),
+      )
+      const pull = smoothed.map((d, i) => invert(d).mul(weights[i]!))
+      const whole = sum(pull)
+      const isSpread = whole.gt(0) // equal models are at no distance, and stay where they are
+      median = scale(pull, invert(whole)).map((c, i) => where(isSpread, c, weights[i]!))
+    }
+    return combination(tensors, median)
+  },
+})
