@@ -1,9 +1,8 @@
-import { sum, Tensor, where } from '../algebra/tensor.ts'
+import { Tensor, where } from '../algebra/tensor.ts'
 import { refuse } from './_refuse.ts'
-import { type Coefficients, combination, distancesOf, inner, invert, scale, times } from './_span.ts'
+import { type Coefficients, combination, distancesOf, inner, invert, scale, stepsOf, times, total } from './_span.ts'
 import { defineMethod, perModel, scalar } from './method.ts'
 
-const MOST_ITERATIONS = 50 // each writes its arithmetic on numbers into the plan; a median that is far from every model stands still long before
 const SMOOTHING = 1e-6 // of the models' spread: a model is never counted as nearer, so that the median can come to lie on it
 
 /**
@@ -20,32 +19,24 @@ export default defineMethod({
   models: { min: 1 },
   params: {
     weight: perModel('Multiplier of the distance to this model.', { default: 1, min: 0 }),
-    max_iter: scalar('Iterations, rounded to a whole number; more than 50 count as 50. 0 gives the weighted mean.', { default: 30, min: 0 }),
+    max_iter: scalar('Iterations, rounded to a whole number; no more than 50 are made, for 10 models 20, for 20 models 6. 0 gives the weighted mean.', { default: 30, min: 0 }),
   },
   laws: { copies: true, single: true },
   merge({ models }, { max_iter }) {
     const tensors = models.map(m => m.tensor)
-    const total = models.reduce((t, m) => t + m.weight, 0)
-    if (total === 0) refuse('the weights of geometric_median are all 0', 'give at least one model a weight above 0')
-    const weights = models.map(m => Tensor.constant(m.weight / total))
+    const whole = models.reduce((t, m) => t + m.weight, 0)
+    if (whole === 0) refuse('the weights of geometric_median are all 0', 'give at least one model a weight above 0')
+    const weights = models.map(m => Tensor.constant(m.weight / whole))
     const distances = distancesOf(tensors)
     const spread = inner(weights, times(distances, weights)).div(2)
+    const least = where(spread.gt(0), spread, 1).mul(SMOOTHING ** 2) // equal models are at no distance: there any number does
     let median: Coefficients = weights
-    for (let step = 0; step < Math.min(Math.round(max_iter), MOST_ITERATIONS); step++) {
+    for (let step = 0; step < stepsOf(max_iter, tensors.length); step++) {
       // ‖θᵢ − m‖² = (Dc)ᵢ − cᵀDc ÷ 2 for m = Σ cᵢθᵢ, Σ cᵢ = 1, and the matrix D of squared distances.
       const from = times(distances, median)
       const half = inner(median, from).div(2)
-      const smoothed = from.map(f =>
-        f
-          .sub(half)
-          .max(0)
-          .add(spread.mul(SMOOTHING ** 2))
-          .sqrt(),
-      )
-      const pull = smoothed.map((d, i) => invert(d).mul(weights[i]!))
-      const whole = sum(pull)
-      const isSpread = whole.gt(0) // equal models are at no distance, and stay where they are
-      median = scale(pull, invert(whole)).map((c, i) => where(isSpread, c, weights[i]!))
+      const pull = from.map((f, i) => weights[i]!.div(f.sub(half).max(0).add(least).sqrt()))
+      median = scale(pull, invert(total(pull)))
     }
     return combination(tensors, median)
   },

@@ -1,8 +1,8 @@
-import { sum, Tensor, where } from '../algebra/tensor.ts'
-import { add, CANCELLED, type Coefficients, combination, gramOf, inner, invert, scale, times } from './_span.ts'
+import { Tensor, where } from '../algebra/tensor.ts'
+import { add, CANCELLED, type Coefficients, combination, gramOf, inner, invert, scale, stepsOf, times, total } from './_span.ts'
 import { defineMethod, scalar } from './method.ts'
 
-const MOST_ITERATIONS = 50 // by then a mean that converges has done so
+const SMALL = 1e-9 // a tangent shorter than this is none: it may be divided by this instead of its length
 const OPPOSITE = -1 + 5e-9 // cosine of an angle within 1e-4 of π, where float32 leaves no direction to go
 
 /**
@@ -19,7 +19,7 @@ export default defineMethod({
   base: 'unused',
   models: { min: 1 },
   params: {
-    max_iter: scalar('Gradient steps at most, rounded to a whole number; more than 50 count as 50.', { default: 10, min: 0 }),
+    max_iter: scalar('Gradient steps at most, rounded to a whole number; no more than 50 are made, for 10 models 20, for 20 models 6.', { default: 10, min: 0 }),
     tol: scalar('Angle in radians below which a step is the last; and the length below which a tensor has no direction.', { default: 1e-5, min: 0, max: 0.01 }),
   },
   laws: { copies: true, single: true },
@@ -31,15 +31,15 @@ export default defineMethod({
     const directed = lengths.map(length => length.gt(tol))
     const inverse = lengths.map((length, i) => where(directed[i]!, invert(length), 0))
     const cosines = gram.map((row, i) => row.map((g, j) => g.mul(inverse[i]!.mul(inverse[j]!))))
-    const shares = scale(directed, invert(sum(directed)))
+    const shares = scale(directed, invert(total(directed)))
     let mean = start(cosines, shares, directed, tol)
     let isMoving: Tensor = Tensor.constant(1)
-    for (let step = 0; step < Math.min(Math.round(max_iter), MOST_ITERATIONS); step++) {
-      const { next, length } = move(cosines, shares, mean)
-      isMoving = isMoving.mul(length.ge(tol))
-      mean = { at: choose(isMoving, next.at, mean.at), cosines: choose(isMoving, next.cosines, mean.cosines) }
+    for (let step = 0; step < stepsOf(max_iter, tensors.length); step++) {
+      const { along, length } = directionOf(cosines, shares, mean)
+      isMoving = isMoving.mul(length.ge(tol)) // the step shorter than tol is not made, nor any after it
+      mean = move(mean, along, length, isMoving)
     }
-    const meanLength = sum(lengths).div(lengths.length)
+    const meanLength = total(lengths).div(lengths.length)
     return combination(
       tensors,
       mean.at.map((c, i) => c.mul(inverse[i]!).mul(meanLength)),
@@ -55,39 +55,35 @@ interface Point {
 
 /** The mean of the unit vectors, put on the sphere; the first of them where they cancel. */
 function start(cosines: readonly Coefficients[], shares: Coefficients, directed: Coefficients, tol: number): Point {
-  const mean = unit({ at: shares, cosines: times(cosines, shares) })
+  const mean = times(cosines, shares)
+  const length = inner(shares, mean).max(0).sqrt()
+  const inverse = invert(length)
+  const hasMean = length.gt(Math.max(tol, CANCELLED))
   let isFirst: Tensor = Tensor.constant(1)
   const first = directed.map(d => {
     const chosen = isFirst.mul(d)
     isFirst = isFirst.sub(chosen)
     return chosen
   })
-  const hasMean = mean.length.gt(Math.max(tol, CANCELLED))
-  return { at: choose(hasMean, mean.at, first), cosines: choose(hasMean, mean.cosines, times(cosines, first)) }
+  return { at: choose(hasMean, scale(shares, inverse), first), cosines: choose(hasMean, scale(mean, inverse), times(cosines, first)) }
 }
 
-/** One step along the mean of the directions to the unit vectors, each as long as the angle to it. */
-function move(cosines: readonly Coefficients[], shares: Coefficients, from: Point): { readonly next: Point; readonly length: Tensor } {
+/** The mean of the tangents at a point that lead to the unit vectors, each as long as the angle to it. */
+function directionOf(cosines: readonly Coefficients[], shares: Coefficients, { at, cosines: own }: Point): { readonly along: Point; readonly length: Tensor } {
   const pull = shares.map((share, i) => {
-    const angle = from.cosines[i]!.acos()
-    const sine = angle.sin()
-    const isAlong = sine.eq(0) // angle ÷ sine goes to 1
-    return share.mul(where(isAlong, 1, angle.div(where(isAlong, 1, sine)))).mul(from.cosines[i]!.gt(OPPOSITE))
+    const angle = own[i]!.acos()
+    return share.mul(angle.div(angle.sin().max(SMALL))).mul(own[i]!.gt(OPPOSITE))
   })
-  const away = inner(pull, from.cosines).mul(-1) // Σ pullᵢ(uᵢ − cosᵢ·u)
-  const tangent = { at: add(pull, scale(from.at, away)), cosines: add(times(cosines, pull), scale(from.cosines, away)) }
-  const length = inner(tangent.at, tangent.cosines).max(0).sqrt()
-  const isStill = length.eq(0)
-  const share = where(isStill, 1, length.sin().div(where(isStill, 1, length)))
-  const to = (x: Coefficients, t: Coefficients): Coefficients => add(scale(x, length.cos()), scale(t, share))
-  return { next: unit({ at: to(from.at, tangent.at), cosines: to(from.cosines, tangent.cosines) }), length }
+  const back = inner(pull, own).mul(-1) // Σ pullᵢ(uᵢ − cosᵢ·u)
+  const along = { at: add(pull, scale(at, back)), cosines: add(times(cosines, pull), scale(own, back)) }
+  return { along, length: inner(along.at, along.cosines).max(0).sqrt() }
 }
 
-/** The point in the same direction on the sphere, and how far from the centre it was. */
-function unit({ at, cosines }: Point): Point & { readonly length: Tensor } {
-  const length = inner(at, cosines).max(0).sqrt()
-  const inverse = invert(length)
-  return { at: scale(at, inverse), cosines: scale(cosines, inverse), length }
+/** The point at the end of the great circle that begins at `from`; where `isMoving` is 0, `from` itself. */
+function move(from: Point, along: Point, length: Tensor, isMoving: Tensor): Point {
+  const stay = length.mul(isMoving).cos()
+  const go = length.sin().div(length.max(SMALL)).mul(isMoving)
+  return { at: add(scale(from.at, stay), scale(along.at, go)), cosines: add(scale(from.cosines, stay), scale(along.cosines, go)) }
 }
 
 const choose = (test: Tensor, yes: Coefficients, no: Coefficients): Coefficients => yes.map((y, i) => where(test, y, no[i]!))
