@@ -73,6 +73,27 @@ describe('mergekit 0.1.4 gives the same model', () => {
   })
 })
 
+// Cases that lie in folders of their own: from.md says who computed them, and how near we must be. A folder more is a test more.
+describe('mergekit gives the same model in rarer cases', () => {
+  const folder = join(GOLDEN, 'more')
+  for (const name of readdirSync(folder).filter(n => n !== 'models')) {
+    test(name, async () => {
+      const from = readFileSync(join(folder, name, 'from.md'), 'utf8')
+      const tolerance = Number(/^Tolerance: (\S+) /m.exec(from)![1])
+      const skipped = [...from.matchAll(/^Not compared: (\S+) /gm)].map(m => m[1]!)
+      const got = await mergeInMemory(readFileSync(join(folder, name, 'recipe.yml'), 'utf8'), name)
+      const expected = await tensorsOf(join(folder, name, 'expected'))
+      expect([...got.keys()].sort()).toEqual([...expected.keys()].sort())
+      for (const [tensor, want] of expected) {
+        if (skipped.includes(tensor)) continue
+        const ours = got.get(tensor)!
+        expect({ tensor, dtype: ours.dtype, shape: ours.shape }).toEqual({ tensor, dtype: want.dtype, shape: want.shape })
+        compareRelative(tensor, ours, want, tolerance, new Set())
+      }
+    })
+  }
+})
+
 describe('refused until their method is whole', () => {
   for (const [name, words] of Object.entries(WAITING)) {
     test(name, async () => {
