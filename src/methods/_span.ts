@@ -7,10 +7,10 @@ import { sum, Tensor, where } from '../algebra/tensor.ts'
 export type Coefficients = readonly Tensor[]
 
 /**
- * The share of the summed lengths below which a sum of vectors counts as none.
- * Products are rounded to float32 before they are added, so a shorter sum is little but rounding.
+ * The share of the summed lengths below which a sum of vectors counts as none: products are rounded to float32 before they are added,
+ * by 2^-24 of themselves, so the square of a sum's length is known to 2^-24 of the square of the summed lengths, and no better.
  */
-export const CANCELLED = 1e-4
+export const CANCELLED = 2 ** -12
 
 /** Inner products of all pairs. Costs one pass. */
 export const gramOf = (tensors: readonly Tensor[]): readonly Coefficients[] => tensors.map((_, i) => tensors.map((_, j) => tensors[Math.min(i, j)]!.dot(tensors[Math.max(i, j)]!)))

@@ -3,11 +3,11 @@ import { refuse } from './_refuse.ts'
 import { type Coefficients, combination, distancesOf, inner, invert, scale, stepsOf, times, total } from './_span.ts'
 import { defineMethod, perModel, scalar } from './method.ts'
 
-const SMOOTHING = 1e-6 // of the models' spread: a model is never counted as nearer, so that the median can come to lie on it
+const SMOOTHING = 1e-6 // of the least distance of two models: none is ever counted as nearer, so that the median can come to lie on it
 
 /**
  * The point m whose weighted distances Σ wᵢ‖θᵢ − m‖ are least, by Weiszfeld's iteration m ← Σ rᵢθᵢ ÷ Σ rᵢ, rᵢ = wᵢ ÷ ‖θᵢ − m‖, from the weighted mean.
- * Weiszfeld 1937; with smoothed distances Pillutla, Kakade and Harchaoui 2022, Algorithm 2, https://arxiv.org/abs/1912.13445
+ * Weiszfeld 1937; with smoothed distances Pillutla, Kakade and Harchaoui 2022, https://arxiv.org/abs/1912.13445
  * Per tensor: each has a median of its own.
  */
 export default defineMethod({
@@ -26,10 +26,10 @@ export default defineMethod({
     const tensors = models.map(m => m.tensor)
     const whole = models.reduce((t, m) => t + m.weight, 0)
     if (whole === 0) refuse('the weights of geometric_median are all 0', 'give at least one model a weight above 0')
+    if (tensors.length === 1) return tensors[0]!
     const weights = models.map(m => Tensor.constant(m.weight / whole))
     const distances = distancesOf(tensors)
-    const spread = inner(weights, times(distances, weights)).div(2)
-    const least = where(spread.gt(0), spread, 1).mul(SMOOTHING ** 2) // equal models are at no distance: there any number does
+    const least = nearest(distances).mul(SMOOTHING ** 2)
     let median: Coefficients = weights
     for (let step = 0; step < stepsOf(max_iter, tensors.length); step++) {
       // ‖θᵢ − m‖² = (Dc)ᵢ − cᵀDc ÷ 2 for m = Σ cᵢθᵢ, Σ cᵢ = 1, and the matrix D of squared distances.
@@ -41,3 +41,11 @@ export default defineMethod({
     return combination(tensors, median)
   },
 })
+
+/** The least squared distance of two models that differ; 1 where all are equal, for there any number does. */
+function nearest(distances: readonly Coefficients[]): Tensor {
+  const pairs = distances.flatMap((row, i) => row.slice(i + 1))
+  const largest = pairs.reduce<Tensor>((most, d) => most.max(d), Tensor.constant(0))
+  const least = pairs.reduce<Tensor>((least, d) => where(d.gt(0), d, largest).min(least), largest)
+  return where(least.gt(0), least, 1)
+}

@@ -9,7 +9,7 @@ const NEARLY_ZERO = 1e-8 // of the sum of magnitudes: what rounding leaves of we
  * The direction of the weighted mean of unit vectors uᵢ = xᵢ ÷ (‖xᵢ‖ + eps), times the weighted mean length Σ wᵢ‖xᵢ‖; with a base x are task vectors.
  * Goddard 2025, https://goddard.blog/posts/multislerp-wow-what-a-cool-idea
  * The post then moves from the mean's direction m along T = Σ wᵢ(uᵢ − (uᵢ·m)m). That is 0: Σ wᵢuᵢ is a multiple of m. So it is left out.
- * Where the unit vectors cancel (their mean is shorter than eps, or than 1e-4 of the summed magnitudes of the weights, which float32 cannot tell from 0)
+ * Where the unit vectors cancel (their mean is shorter than eps, or than 2^-12 of the summed magnitudes of the weights, which cannot be told from 0)
  * the result is Σ wᵢxᵢ; mergekit does so for two models and stops for more.
  */
 export default defineMethod({
