@@ -3,6 +3,7 @@ import { Tensor } from '../src/algebra/tensor.ts'
 import { METHODS } from '../src/methods/_all.ts'
 import type { AnyModel } from '../src/methods/method.ts'
 import { run } from './engine.ts'
+import { mergeInMemory } from './golden.ts'
 
 // What methods must give where mergekit has no such method, or goes wrong. Expected numbers are worked out by hand.
 
@@ -199,4 +200,13 @@ test('ramplus_tl amplifies lone changes by how many are shared; without lone one
     [3, 4],
   ]
   expect(await merge('ramplus_tl', { base: [0, 0], models: shared, parameters: { epsilon: 0 } })).toEqual([2, 3])
+})
+
+test('weights that leave nothing to divide by are refused, at their place in the recipe', async () => {
+  const entries = (...weights: readonly number[]): string => weights.map((w, i) => `  - {model: ./models/ft${i + 1}, parameters: {weight: ${w}}}\n`).join('')
+  const recipe = (method: string, ...weights: readonly number[]): string => `merge_method: ${method}\nmodels:\n${entries(...weights)}`
+  await expect(mergeInMemory(recipe('multislerp', 0.3, 0.1, -0.4), 'x')).rejects.toThrow(
+    /the weights of multislerp add up to 0, and are divided by their sum\n {2}at x\/recipe\.yml:1:15[\s\S]*fix: change a weight, or set normalize_weights to false/,
+  )
+  await expect(mergeInMemory(recipe('geometric_median', 0, 0), 'x')).rejects.toThrow(/the weights of geometric_median are all 0\n {2}at x\/recipe\.yml:1:15/)
 })
