@@ -29,14 +29,14 @@ export async function run(
     dtype,
   )
   const size = sizeOf(root.shape)
-  const columns = isByRows(program) ? rowsOf(root.shape).columns : 0
+  const rows = isByRows(program) ? rowsOf(root.shape) : null
   const inputs = sources.map(s => encode(dtype, s))
   const width = bytesOf(dtype)
   const output = new Uint8Array(size * width)
-  const runner = createRunner(mapMemory(program, tiling, columns).size, tiling)
+  const runner = createRunner(mapMemory(program, tiling, rows).size, tiling)
   const scalars = new Float64Array(program.scalars)
   scalars.set(constants)
-  const known = { size, columns, scalars, columnValues: Array.from({ length: program.columns }, () => new Float64Array(columns)) }
+  const known = { size, rows, scalars, columnValues: Array.from({ length: program.columns }, () => new Float64Array(rows?.columns ?? 0)) }
   const ports = {
     read: (slot: number, target: Uint8Array, at: number) => target.set(inputs[slot]!.subarray(at * width, at * width + target.length)),
     write: (bytes: Uint8Array, at: number) => output.set(bytes, at * width),
@@ -44,7 +44,7 @@ export async function run(
   for (const [pass, spec] of program.passes.entries()) {
     const take = async (step: Step): Promise<readonly Partials[]> => {
       const gathered: Partials[] = []
-      const length = step.kind === 'sample' ? size : Math.ceil(range / blockOf(columns)) * blockOf(columns)
+      const length = step.kind === 'sample' ? size : Math.ceil(range / blockOf(rows)) * blockOf(rows)
       for (let start = 0; start < size; start += length) {
         gathered.push(await runner.run({ program, pass, step, start, end: Math.min(size, start + length), known, key, resident: false }, ports, () => {}))
       }

@@ -21,7 +21,7 @@ export function evaluate(root: Tensor, sources: readonly Float32Array[], uniform
     if (t.op === 'random') return Float64Array.from(uniform(t.arg as string, sizeOf(t.shape)))
     const inputs = t.inputs.map(value)
     if (t.op === 'sum') return Float64Array.of(inputs[0]!.reduce((a, b) => a + b, 0))
-    if (t.op === 'largest') return Float64Array.of(inputs[0]!.toSorted((a, b) => b - a)[inputs[1]![0]! - 1]!)
+    if (t.op === 'largest') return Float64Array.of(inputs[0]!.toSorted((a, b) => b - a)[Math.floor(inputs[1]![0]!) - 1]!)
     if (t.op === 'row_sum' || t.op === 'row_max' || t.op === 'row_rank' || t.op === 'column_sum') return LINES[t.op]!(inputs[0]!, rowsOf(t.shape))
     if (t.space === 'number') return Float64Array.of(MAPS[t.op]!(...inputs.map(x => x[0]!)))
     const { rows, columns } = rowsOf(t.shape)

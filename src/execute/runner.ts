@@ -4,7 +4,7 @@ import { COUNTERS_BYTES, createEngine, type Engine, NONFINITE } from '../kernels
 import { isNative, type MemoryMap, mapMemory } from '../plan/budget.ts'
 import { isSelect, lastStage, type Program, type Stage, sourcesOf } from '../plan/program.ts'
 import { streamKey } from '../plan/random.ts'
-import { BLOCK, blockOf, type Tiling } from '../plan/tiling.ts'
+import { BLOCK, blockOf, type Rows, type Tiling } from '../plan/tiling.ts'
 import { type Assembled, assembleStage, EACH, FOLD_BYTES, GROUP, masksFor, OVERFLOWING, SELECT, type Variant } from './assemble.ts'
 import { computeVector, type Known, type Partial, type Partials, type Step } from './folds.ts'
 import { isSingle, PIECE, piecesOf } from './select.ts'
@@ -42,7 +42,7 @@ export interface Finding {
 export interface Runner {
   readonly engine: Engine
   /** Reads a tensor's inputs, which then stay until the next call of `hold`. The plan has made room for them. */
-  hold(program: Program, known: Pick<Known, 'size' | 'columns'>, ports: Ports): Promise<void>
+  hold(program: Program, known: Pick<Known, 'size' | 'rows'>, ports: Ports): Promise<void>
   /** Runs one job; tells the first finding of each port in each chunk. Gives what the pass gathered. */
   run(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials>
 }
@@ -62,7 +62,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   const engine = createEngine(bytes, kernelModule)
   const { kernels, memory, heap } = engine
   const loaded = new Map<Program, Map<string, Loaded>>()
-  const maps = new Map<Program, Map<number, MemoryMap>>()
+  const maps = new Map<Program, Map<string, MemoryMap>>()
   let held: readonly number[] = []
   return { engine, hold, run }
 
@@ -81,16 +81,17 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     return fresh
   }
 
-  function mapOf(program: Program, columns: number): MemoryMap {
-    const own = maps.get(program) ?? new Map<number, MemoryMap>()
+  function mapOf(program: Program, rows: Rows): MemoryMap {
+    const own = maps.get(program) ?? new Map<string, MemoryMap>()
     maps.set(program, own)
-    const known = own.get(columns) ?? mapMemory(program, tiling, columns)
-    own.set(columns, known)
+    const key = `${rows?.columns} ${blockOf(rows)}`
+    const known = own.get(key) ?? mapMemory(program, tiling, rows)
+    own.set(key, known)
     return known
   }
 
-  async function hold(program: Program, { size, columns }: Pick<Known, 'size' | 'columns'>, ports: Ports): Promise<void> {
-    let free = heap + mapOf(program, columns).size
+  async function hold(program: Program, { size, rows }: Pick<Known, 'size' | 'rows'>, ports: Ports): Promise<void> {
+    let free = heap + mapOf(program, rows).size
     held = program.sources.map(dtype => {
       const at = free
       free += Math.ceil((size * bytesOf(dtype)) / 64) * 64 + 64
@@ -110,9 +111,9 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   async function runPass(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials> {
     const { program, start, end } = job
     const pass = program.passes[job.pass]!
-    const map = mapOf(program, job.known.columns)
+    const map = mapOf(program, job.known.rows)
     const { chunk } = map
-    const block = blockOf(job.known.columns)
+    const block = blockOf(job.known.rows)
     const last = pass.stages.length - 1
     const codes = lastStage(pass).ops.length > 0 ? pass.stages.map((_, stage) => load(program, job.pass, stage, 'main')) : [] // a copy of integers looks at nothing
     const calls = codes.map(code => prepare(job, code, map))
@@ -180,22 +181,24 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
 
   /** Fills the buffers of a stage: the numbers of rows or columns, for each element. */
   function spread({ known, program }: Job, map: MemoryMap, { spreads }: Stage, n: number): void {
-    const rows = n / known.columns
+    const columns = known.rows?.columns ?? 0
+    const rows = n / columns
     for (const { buffer, from, slot } of spreads) {
-      if (from === 'columns') vector(map.columns[slot]!, known.columns).set(known.columnValues[slot]!)
+      if (from === 'columns') vector(map.columns[slot]!, columns).set(known.columnValues[slot]!)
       const fill = from === 'rows' ? kernels.spread_rows : kernels.spread_columns
-      fill(heap + map.buffers[buffer]!, heap + map[from][slot]!, rows, known.columns)
+      fill(heap + map.buffers[buffer]!, heap + map[from][slot]!, rows, columns)
     }
     if (n % GROUP !== 0) for (let b = 0; b < program.buffers; b++) clearEnd(heap + map.buffers[b]!, n, 4)
   }
 
   /** What a stage ends in: row ops on its results, then arithmetic on the numbers of rows. */
   function rowOps({ known }: Job, map: MemoryMap, { rowOps: ops, rows: arithmetic }: Stage, n: number): void {
-    const rows = n / known.columns
+    const columns = known.rows?.columns ?? 0
+    const rows = n / columns
     for (const [i, { op, to }] of ops.entries()) {
       const of = heap + map.results[i]!
-      if (op === 'row_rank') kernels.row_rank(heap + map.buffers[to]!, of, rows, known.columns, heap + map.ranks)
-      else kernels[op](heap + map.rows[to]!, of, rows, known.columns)
+      if (op === 'row_rank') kernels.row_rank(heap + map.buffers[to]!, of, rows, columns, heap + map.ranks)
+      else kernels[op](heap + map.rows[to]!, of, rows, columns)
     }
     const vectors = map.rows.map(at => vector(at, rows))
     for (const op of arithmetic) vectors[op.to]!.set(computeVector(op, rows, vectors, known.scalars, kernels))
@@ -203,8 +206,9 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
 
   /** The sums of the columns of a chunk, which is a block where rows matter. */
   function sumColumns({ known }: Job, map: MemoryMap, of: number, n: number): Float64Array {
-    const sums = vector(map.columns[0]!, known.columns).fill(0) // spread before the loop over elements, and free after it
-    kernels.column_add(sums.byteOffset, of, n / known.columns, known.columns)
+    const columns = known.rows?.columns ?? 0
+    const sums = vector(map.columns[0]!, columns).fill(0) // spread before the loop over elements, and free after it
+    kernels.column_add(sums.byteOffset, of, n / columns, columns)
     return sums.slice()
   }
 
@@ -218,7 +222,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   async function sample(job: Job, ports: Ports): Promise<Partials> {
     const { program, end } = job
     const pass = program.passes[job.pass]!
-    const map = mapOf(program, job.known.columns)
+    const map = mapOf(program, job.known.rows)
     const { chunk } = map
     const call = tapping(job, map)
     const count = pass.folds.filter(isSelect).length
@@ -254,7 +258,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   async function count(job: Job, ports: Ports): Promise<Partials> {
     const { program, start, end, step } = job
     const pass = program.passes[job.pass]!
-    const map = mapOf(program, job.known.columns)
+    const map = mapOf(program, job.known.rows)
     const call = tapping(job, map)
     const selects = pass.folds.filter(isSelect)
     const counters = selects.map((_, i) => heap + map.counters[i]!)
@@ -334,14 +338,14 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     new Uint8Array(memory.buffer, base, layout.size).fill(0)
     new Float32Array(memory.buffer, base + layout.scalars, scalars.length).set(scalars)
     for (const { at, words: own } of code.constants) words.set(own, (base + at) / 4)
-    for (const [i, at] of map.buffers.entries()) words[(base + layout.buffers) / 4 + i] = heap + at
     const set = (addresses: readonly number[], outputs: readonly number[], from: number, shift: number): void => {
       for (const [slot, dtype] of program.sources.entries()) {
         const to = map.converted[slot]
         const isConverted = to !== null && to !== undefined
         words[(base + layout.sources) / 4 + slot] = (isConverted ? heap + to : addresses[slot]!) + shift * (isConverted ? 4 : bytesOf(dtype))
       }
-      for (let i = 0; i < code.stored; i++) words[(base + layout.outputs) / 4 + i] = outputs[i]!
+      for (let i = 0; i < code.stored; i++) words[(base + layout.outputs) / 4 + i] = outputs[i]! + shift * 4 // shifted only where there are folds, and no output
+      for (const [i, at] of map.buffers.entries()) words[(base + layout.buffers) / 4 + i] = heap + at + shift * 4
       for (const [i, label] of labels.entries()) words.set([((from + shift) % 2 ** 32) / 2, ...streamKey(key, label, from)], (base + layout.streams) / 4 + 3 * i)
     }
     return (addresses: readonly number[], outputs: readonly number[], n: number, from: number): void => {
