@@ -243,10 +243,9 @@ export function emitHalves(code: Code, constants: Constants, layout: Layout, wor
     code.i32(16)
     code.emit('i32x4.shr_u')
   }
-  if (layout === 'paired') return isOdd ? odd() : even()
-  even()
-  odd()
-  code.shuffle32(isOdd ? [2, 6, 3, 7] : [0, 4, 1, 5])
+  if (layout === 'plain' || !isOdd) even()
+  if (layout === 'plain' || isOdd) odd()
+  if (layout === 'plain') code.shuffle32(isOdd ? [2, 6, 3, 7] : [0, 4, 1, 5])
 }
 
 /** Pushes the least number of 16 random bits which, as a number of `emitUniform`, is not below the scalar `p`: to compare the bits as they are. */
