@@ -55,6 +55,9 @@ interface Loaded extends Omit<Assembled, 'bytes'> {
   tail?(parameters: number, n: number): void
 }
 
+/** Runs the code of a pass on a chunk of `n` elements that begins with element `from` of the tensor. */
+type Call = (addresses: readonly number[], outputs: readonly number[], n: number, from: number) => void
+
 /** A runner with `bytes` of WebAssembly memory, as plan/budget.ts counted them. */
 export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAssembly.Module): Runner {
   const { chunk } = tiling
@@ -103,7 +106,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   }
 
   async function run(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials> {
-    return job.step.kind === 'pass' ? await runPass(job, ports, found) : job.step.kind === 'sample' ? await sample(job, ports) : await count(job, ports)
+    return job.step.kind === 'pass' ? await runPass(job, ports, found) : job.step.kind === 'sample' ? await sample(job, ports, found) : await count(job, ports)
   }
 
   async function runPass(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials> {
@@ -134,9 +137,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
       const n = Math.min(chunk, end - from)
       const addresses = await place(job, map, reads, n, from, ports)
       if (code && call) {
-        for (const source of convert(job, map, addresses, n)) report(job, source, addresses[source]!, n, from, found)
-        call(addresses, [heap + (isNative(program.output) ? map.stored : map.wide)], n, from)
-        for (const [source, dtype] of program.sources.entries()) if (isNative(dtype) && flagged(code, map, source)) report(job, source, addresses[source]!, n, from, found)
+        compute(job, map, code, call, addresses, [heap + (isNative(program.output) ? map.stored : map.wide)], n, from, found)
       }
       if (pass.output !== null) finishOutput(job, code!, map, addresses, n, from, found)
       for (const [i, f] of folds.entries()) {
@@ -158,6 +159,23 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     return partials
   }
 
+  /** Calls the code for a chunk; tells which sources held something that is not finite. */
+  function compute(
+    job: Job,
+    map: MemoryMap,
+    code: Loaded,
+    call: Call,
+    addresses: readonly number[],
+    outputs: readonly number[],
+    n: number,
+    from: number,
+    found: (finding: Finding) => void,
+  ): void {
+    for (const source of convert(job, map, addresses, n)) report(job, source, addresses[source]!, n, from, found)
+    call(addresses, outputs, n, from)
+    for (const [source, dtype] of job.program.sources.entries()) if (isNative(dtype) && flagged(code, map, source)) report(job, source, addresses[source]!, n, from, found)
+  }
+
   function bracketed({ at, to, isFull, isSingle }: { at: number; to: number; isFull: boolean; isSingle: boolean }): Partial {
     const count = (of: number): number => new Uint32Array(memory.buffer, at + of, 4).reduce((a, b) => a + b, 0)
     const collected = isFull || isSingle ? null : new Float32Array(memory.buffer, to, (wordAt(at + SELECT.to) - to) / 4).slice()
@@ -165,13 +183,14 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   }
 
   /** The operands of the selects, of all elements or of a sample of them. */
-  async function sample(job: Job, ports: Ports): Promise<Partials> {
+  async function sample(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials> {
     const { program, end } = job
     const map = mapOf(program)
     const code = load(program, job.pass, 'taps')
     const call = prepare(job, code, map)
     const count = program.passes[job.pass]!.folds.filter(isSelect).length
     const isAll = end <= BLOCK
+    const tell = isAll && count === program.passes[job.pass]!.folds.length ? found : () => {} // else the pass that follows tells
     const pieces = isAll ? [] : piecesOf(end)
     const size = isAll ? end : pieces.length * PIECE
     const values = Array.from({ length: count }, () => new Float32Array(size))
@@ -187,9 +206,8 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
         for (let p = 0; p < n; p += PIECE)
           for (const slot of reads) await readPiece(job, slot, addresses[slot]! + p * bytesOf(program.sources[slot]!), pieces[(done + p) / PIECE]!, ports)
       }
-      convert(job, map, addresses, n)
       const taps = map.selects.slice(0, count).map(at => heap + at)
-      call(addresses, taps, n, isAll ? done : 0)
+      compute(job, map, code, call, addresses, taps, n, isAll ? done : 0, tell)
       for (const [i, at] of taps.entries()) values[i]!.set(new Float32Array(memory.buffer, at, n), done)
     }
     return values.map(v => ({ kind: 'values', values: v }))
@@ -248,12 +266,12 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   }
 
   /** Turns chunks of dtypes that the code does not read into float32; gives the sources that held something that is not finite. */
-  function convert({ program }: Job, map: MemoryMap, addresses: readonly number[], n: number): readonly number[] {
+  function convert(job: Job, map: MemoryMap, addresses: readonly number[], n: number): readonly number[] {
     const damaged: number[] = []
-    for (const [slot, dtype] of program.sources.entries()) {
+    for (const slot of sourcesOf(job)) {
       const to = map.converted[slot]
       if (to === null || to === undefined) continue
-      const largest = engine.load[dtype as FloatDType](heap + to, addresses[slot]!, n) // only floats are converted
+      const largest = engine.load[job.program.sources[slot] as FloatDType](heap + to, addresses[slot]!, n) // only floats are converted
       if (n % GROUP !== 0) new Uint8Array(memory.buffer, heap + to + n * 4, (GROUP - (n % GROUP)) * 4).fill(0)
       if (largest >>> 0 >= NONFINITE) damaged.push(slot)
     }
@@ -261,7 +279,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   }
 
   /** Writes the parameters that stay the same for a job; gives the call for a chunk. */
-  function prepare({ program, pass, scalars, key }: Job, code: Loaded, map: MemoryMap) {
+  function prepare({ program, pass, scalars, key }: Job, code: Loaded, map: MemoryMap): Call {
     const { layout } = code
     const base = heap + map.parameters
     const endOf = code.constants.reduce((most, c) => Math.max(most, c.at + c.words.length * 4), layout.size)
@@ -280,7 +298,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
       for (const [i, at] of outputs.entries()) words[(base + layout.outputs) / 4 + i] = at
       for (const [i, label] of labels.entries()) words.set([((from + shift) % 2 ** 32) / 2, ...streamKey(key, label, from)], (base + layout.streams) / 4 + 3 * i)
     }
-    return (addresses: readonly number[], outputs: readonly number[], n: number, from: number): void => {
+    return (addresses, outputs, n, from) => {
       const whole = code.tail ? n - (n % GROUP) : n
       if (whole > 0) {
         set(addresses, outputs, from, 0)
@@ -318,12 +336,14 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   function report({ program }: Job, source: number, address: number, n: number, from: number, found: (finding: Finding) => void): void {
     const dtype = program.sources[source] as FloatDType // only floats are looked at
     const width = bytesOf(dtype)
-    const room = new Uint32Array(memory.buffer, heap + mapOf(program).wide, GROUP)
+    const { wide, stored } = mapOf(program)
+    const room = new Uint32Array(memory.buffer, heap + (isNative(program.output) ? wide : stored), GROUP) // the other one holds the output
     for (let s = 0; s < n; s += GROUP) {
       const m = Math.min(GROUP, n - s)
       if (engine.load[dtype](room.byteOffset, address + s * width, m) >>> 0 < NONFINITE) continue
       const index = room.findIndex((b, i) => i < m && (b & 0x7fffffff) >= NONFINITE)
-      return found({ source, index: from + s + index, value: new Float32Array(memory.buffer, room.byteOffset, GROUP)[index]! })
+      found({ source, index: from + s + index, value: new Float32Array(memory.buffer, room.byteOffset, GROUP)[index]! })
+      return
     }
   }
 
