@@ -42,7 +42,7 @@ const MAPS: Readonly<Record<string, (...x: number[]) => number>> = {
   eq: (a, b) => Number(a === b),
   where: (test, yes, no) => (test !== 0 ? yes! : no!),
   abs: Math.abs,
-  sign: Math.sign,
+  sign: a => Number(a! > 0) - Number(a! < 0), // 0 for both zeros and for NaN
   sqrt: Math.sqrt,
   sin: Math.sin,
   acos: x => Math.acos(Math.min(1, Math.max(-1, x!))),

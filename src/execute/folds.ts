@@ -38,7 +38,7 @@ export async function runPass(pass: Pass, size: number, scalars: Float64Array, {
   })
   const samples = selects.length > 0 ? join(await take({ kind: 'sample' }), selects.length) : []
   const isAll = size <= BLOCK
-  if (isAll) for (const [i, select] of selects.entries()) scalars[select.to] = selector.kthLargest(samples[i]!, [ranks[i]!])[0]!
+  if (isAll) for (const [i, select] of selects.entries()) scalars[select.to] = plusZero(selector.kthLargest(samples[i]!, [ranks[i]!])[0]!)
   if (isAll && selects.length > 0 && selects.length === pass.folds.length) return
 
   const brackets = selects.map((_, i): Bracket => (isAll ? [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY] : selector.bracketOf(samples[i]!, ranks[i]!, size)))
@@ -50,7 +50,7 @@ export async function runPass(pass: Pass, size: number, scalars: Float64Array, {
     else if (!isAll) {
       const found = within(selector, parts, ranks[selects.indexOf(fold)]!, size, brackets[selects.indexOf(fold)]!)
       if (found === null) missed = true
-      else scalars[fold.to] = found
+      else scalars[fold.to] = plusZero(found)
     }
   }
   if (!missed) return
@@ -59,9 +59,12 @@ export async function runPass(pass: Pass, size: number, scalars: Float64Array, {
   const lower = addCounts(await take({ kind: 'low', prefixes: upper.map(u => u.bin) }), selects.length)
   for (const [i, { to }] of selects.entries()) {
     const { bin, above } = upper[i]!
-    scalars[to] = fromOrdered(((bin << 16) | descend(lower[i]!, ranks[i]! - above).bin) >>> 0)
+    scalars[to] = plusZero(fromOrdered(((bin << 16) | descend(lower[i]!, ranks[i]! - above).bin) >>> 0))
   }
 }
+
+/** A selected zero has no sign: a bracket does not tell the two zeros apart. */
+const plusZero = (value: number): number => value + 0
 
 function addUp(parts: readonly Partial[]): number {
   let total = 0
