@@ -3,11 +3,12 @@ import { streamKey } from '../src/plan/random.ts'
 export type Key = readonly [number, number]
 
 /**
- * The random generator, written to be read: Chris Wellons' two rounds of multiplying and shifting with the constants [16 21f0aaad 15 735a2d97 15]
- * (https://github.com/skeeto/hash-prospector/issues/19) of the pair's index plus key0; key1 enters after the first multiplication.
+ * The random generator, written to be read: splitmix32, that is Chris Wellons' two rounds of multiplying and shifting with the constants
+ * [16 21f0aaad 15 735a2d97 15] (https://github.com/skeeto/hash-prospector/issues/19), of key0 plus 0x9e3779b9 times the pair's index;
+ * key1 enters after the first multiplication.
  */
 export function hash(pair: number, [key0, key1]: Key): number {
-  let x = (pair + key0) >>> 0
+  let x = (key0 + Math.imul(pair, 0x9e3779b9)) >>> 0
   x ^= x >>> 16
   x = Math.imul(x, 0x21f0aaad) ^ key1
   x ^= x >>> 15

@@ -1,6 +1,7 @@
 import { bytesOf, type FloatDType } from '../dtype.ts'
 import { assert } from '../errors.ts'
 import { COUNTERS_BYTES, createEngine, type Engine, NONFINITE } from '../kernels/kernels.ts'
+import { STRIDE } from '../kernels/vectors.ts'
 import { isNative, type MemoryMap, mapMemory } from '../plan/budget.ts'
 import { isSelect, type Program } from '../plan/program.ts'
 import { streamKey } from '../plan/random.ts'
@@ -296,7 +297,10 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
         words[(base + layout.sources) / 4 + slot] = (isConverted ? heap + to : addresses[slot]!) + shift * (isConverted ? 4 : bytesOf(dtype))
       }
       for (const [i, at] of outputs.entries()) words[(base + layout.outputs) / 4 + i] = at
-      for (const [i, label] of labels.entries()) words.set([((from + shift) % 2 ** 32) / 2, ...streamKey(key, label, from)], (base + layout.streams) / 4 + 3 * i)
+      for (const [i, label] of labels.entries()) {
+        const [key0, key1] = streamKey(key, label, from)
+        words.set([key0 + Math.imul(((from + shift) % 2 ** 32) / 2, STRIDE), key1], (base + layout.streams) / 4 + 2 * i)
+      }
     }
     return (addresses, outputs, n, from) => {
       const whole = code.tail ? n - (n % GROUP) : n
