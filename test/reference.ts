@@ -4,7 +4,7 @@ import { sizeOf } from '../src/dtype.ts'
 /**
  * The naive evaluator: a formula over whole arrays, one op after the other, written to be read.
  * Elementwise ops round to float32 as the engine does, so there results are equal bit for bit; sums are exact to float64,
- * so what depends on them agrees within a tolerance.
+ * where the engine adds four neighbours in float32 first, so what depends on them agrees within a tolerance.
  */
 export function evaluate(root: Tensor, sources: readonly Float32Array[], uniform: (label: string, size: number) => Float32Array): Float32Array {
   const known = new Map<Tensor, Float64Array>()
@@ -21,7 +21,7 @@ export function evaluate(root: Tensor, sources: readonly Float32Array[], uniform
     if (t.op === 'random') return Float64Array.from(uniform(t.arg as string, sizeOf(t.shape)))
     const inputs = t.inputs.map(value)
     if (t.op === 'sum') return Float64Array.of(inputs[0]!.reduce((a, b) => a + b, 0))
-    if (t.op === 'largest') return Float64Array.of(inputs[0]!.toSorted((a, b) => b - a)[inputs[1]![0]! - 1]!)
+    if (t.op === 'largest') return Float64Array.of(inputs[0]!.toSorted((a, b) => b - a)[inputs[1]![0]! - 1]! + 0) // a selected zero has no sign
     if (t.shape.length === 0) return Float64Array.of(MAPS[t.op]!(...inputs.map(x => x[0]!)))
     const size = sizeOf(t.shape)
     const operands = inputs.map((x, i) => (t.inputs[i]!.shape.length === 0 ? new Float64Array(size).fill(Math.fround(x[0]!)) : x))
