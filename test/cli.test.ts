@@ -219,7 +219,7 @@ test('plan shows the mathematics of one tensor', () => {
     'x1 = code - base',
     'x2 = abs(x1)',
     'x3 = where(x2 >= largest(x2, 1), x1, 0)',
-    'x4 = sign(x3) == where(x3 >= 0, 1, -1)',
+    'x4 = where(x3 >= 0, x3 > 0, 0 > x3)',
     'out = base + where(x4, x3, 0) / where(x4 == 0, 1, x4)',
     '',
   ])
@@ -227,5 +227,5 @@ test('plan shows the mathematics of one tensor', () => {
 
 test('plan reads nothing but headers, and tells passes, bytes, memory and disk', () => {
   const { stdout } = merganser(folder, 'plan', 'base + ties(code - base, density=0.5)', ...MODELS)
-  for (const word of ['in 3 passes', 'read ', 'write ', 'memory ', 'disk ', 'ToyForCausalLM', 'base *']) expect(stdout).toContain(word)
+  for (const word of ['in 2 passes', 'read ', 'write ', 'memory ', 'disk ', 'ToyForCausalLM', 'base *']) expect(stdout).toContain(word)
 })

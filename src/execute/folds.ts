@@ -52,7 +52,7 @@ export async function runPass(pass: Pass, known: Known, { kernels, selector }: H
   const isAll = size <= BLOCK
   const isSampled = isAll || rows === null // rows differ more from each other than a few of them would show
   const samples = selects.length > 0 && isSampled ? join(await take({ kind: 'sample' }), selects.length) : []
-  if (isAll) for (const [i, select] of selects.entries()) scalars[select.to] = selector.kthLargest(samples[i]!, [ranks[i]!])[0]!
+  if (isAll) for (const [i, select] of selects.entries()) scalars[select.to] = plusZero(selector.kthLargest(samples[i]!, [ranks[i]!])[0]!)
   if (isAll && selects.length > 0 && selects.length === pass.folds.length) return
 
   const brackets = selects.map((_, i): Bracket => (isAll || !isSampled ? NOTHING : selector.bracketOf(samples[i]!, ranks[i]!, size)))
@@ -65,7 +65,7 @@ export async function runPass(pass: Pass, known: Known, { kernels, selector }: H
     else if (!isAll && !missed) {
       const found = within(selector, parts, ranks[selects.indexOf(fold)]!, size, brackets[selects.indexOf(fold)]!)
       if (found === null) missed = true
-      else scalars[fold.to] = found
+      else scalars[fold.to] = plusZero(found)
     }
   }
   if (!missed) return
@@ -74,7 +74,7 @@ export async function runPass(pass: Pass, known: Known, { kernels, selector }: H
   const lower = addCounts(await take({ kind: 'low', prefixes: upper.map(u => u.bin) }), selects.length)
   for (const [i, { to }] of selects.entries()) {
     const { bin, above } = upper[i]!
-    scalars[to] = fromOrdered(((bin << 16) | descend(lower[i]!, ranks[i]! - above).bin) >>> 0)
+    scalars[to] = plusZero(fromOrdered(((bin << 16) | descend(lower[i]!, ranks[i]! - above).bin) >>> 0))
   }
 }
 
@@ -92,6 +92,9 @@ function addUpColumns(parts: readonly Partial[], columns: number): Float64Array 
   for (const part of parts) if (part.kind === 'columns') for (const block of part.blocks) for (let c = 0; c < columns; c++) total[c] = total[c]! + block[c]!
   return total
 }
+
+/** A selected zero has no sign: a bracket does not tell the two zeros apart. */
+const plusZero = (value: number): number => value + 0
 
 function addUp(parts: readonly Partial[]): number {
   let total = 0

@@ -1,6 +1,7 @@
 import { bytesOf, type FloatDType } from '../dtype.ts'
 import { assert } from '../errors.ts'
 import { COUNTERS_BYTES, createEngine, type Engine, NONFINITE } from '../kernels/kernels.ts'
+import { STRIDE } from '../kernels/vectors.ts'
 import { isNative, type MemoryMap, mapMemory } from '../plan/budget.ts'
 import { isSelect, lastStage, type Program, type Stage, sourcesOf } from '../plan/program.ts'
 import { streamKey } from '../plan/random.ts'
@@ -55,6 +56,14 @@ interface Loaded extends Omit<Assembled, 'bytes'> {
   tail?(parameters: number, n: number): void
 }
 
+/** Runs the code of a pass on a chunk of `n` elements that begins with element `from` of the tensor. */
+type Call = (addresses: readonly number[], outputs: readonly number[], n: number, from: number) => void
+
+interface StageRun {
+  readonly code: Loaded
+  readonly call: Call
+}
+
 /** A runner with `bytes` of WebAssembly memory, as plan/budget.ts counted them. */
 export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAssembly.Module): Runner {
   const { chunk } = tiling
@@ -105,7 +114,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   }
 
   async function run(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials> {
-    return job.step.kind === 'pass' ? await runPass(job, ports, found) : job.step.kind === 'sample' ? await sample(job, ports) : await count(job, ports)
+    return job.step.kind === 'pass' ? await runPass(job, ports, found) : job.step.kind === 'sample' ? await sample(job, ports, found) : await count(job, ports)
   }
 
   async function runPass(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials> {
@@ -114,10 +123,8 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     const map = mapOf(program, job.known.rows)
     const { chunk } = map
     const block = blockOf(job.known.rows)
-    const last = pass.stages.length - 1
-    const codes = lastStage(pass).ops.length > 0 ? pass.stages.map((_, stage) => load(program, job.pass, stage, 'main')) : [] // a copy of integers looks at nothing
-    const calls = codes.map(code => prepare(job, code, map))
-    const code = codes[last]
+    const runs = lastStage(pass).ops.length > 0 ? stagesOf(job, map, 'main') : [] // a copy of integers looks at nothing
+    const code = runs.at(-1)?.code
     const isOutput = pass.output !== null
     const results = isOutput ? [heap + (isNative(program.output) ? map.stored : map.wide)] : map.results.map(at => heap + at)
     const brackets = job.step.kind === 'pass' ? job.step.brackets : []
@@ -143,16 +150,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     for (let from = start; from < end; from += chunk) {
       const n = Math.min(chunk, end - from)
       const addresses = await place(job, map, reads, n, from, ports)
-      if (code) {
-        for (const source of convert(job, map, addresses, n)) report(job, map, source, addresses[source]!, n, from, found)
-        for (const [stage, call] of calls.entries()) {
-          spread(job, map, pass.stages[stage]!, n)
-          call(addresses, stage === last ? results : map.results.map(at => heap + at), n, from)
-          if (stage < last) rowOps(job, map, pass.stages[stage]!, n)
-          for (const [source, dtype] of program.sources.entries())
-            if (isNative(dtype) && flagged(codes[stage]!, map, source)) report(job, map, source, addresses[source]!, n, from, found)
-        }
-      }
+      if (code) compute(job, map, runs, addresses, results, n, from, found)
       if (isOutput) finishOutput(job, code!, map, addresses, n, from, found)
       let column = 0
       for (const [i, f] of folds.entries()) {
@@ -212,6 +210,38 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     return sums.slice()
   }
 
+  /** Runs a pass's stages on a chunk; tells which sources held something that is not finite. */
+  function compute(
+    job: Job,
+    map: MemoryMap,
+    runs: readonly StageRun[],
+    addresses: readonly number[],
+    outputs: readonly number[],
+    n: number,
+    from: number,
+    found: (finding: Finding) => void,
+  ): void {
+    const { program } = job
+    const { stages } = program.passes[job.pass]!
+    for (const source of convert(job, map, addresses, n)) report(job, map, source, addresses[source]!, n, from, found)
+    for (const [stage, { code, call }] of runs.entries()) {
+      const isLast = stage === stages.length - 1
+      spread(job, map, stages[stage]!, n)
+      call(addresses, isLast ? outputs : map.results.map(at => heap + at), n, from)
+      if (!isLast) rowOps(job, map, stages[stage]!, n)
+      for (const [source, dtype] of program.sources.entries()) if (isNative(dtype) && flagged(code, map, source)) report(job, map, source, addresses[source]!, n, from, found)
+    }
+  }
+
+  /** The code of each stage of a pass, the last in a variant of its own. */
+  function stagesOf(job: Job, map: MemoryMap, variant: Variant): readonly StageRun[] {
+    const { program, pass } = job
+    return program.passes[pass]!.stages.map((_, stage, all) => {
+      const code = load(program, pass, stage, stage === all.length - 1 ? variant : 'main')
+      return { code, call: prepare(job, code, map) }
+    })
+  }
+
   function bracketed({ at, to, isFull, isSingle }: { at: number; to: number; isFull: boolean; isSingle: boolean }): Partial {
     const count = (of: number): number => new Uint32Array(memory.buffer, at + of, 4).reduce((a, b) => a + b, 0)
     const collected = isFull || isSingle ? null : new Float32Array(memory.buffer, to, (wordAt(at + SELECT.to) - to) / 4).slice()
@@ -219,7 +249,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   }
 
   /** The operands of the selects, of all elements or of a sample of them. */
-  async function sample(job: Job, ports: Ports): Promise<Partials> {
+  async function sample(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials> {
     const { program, end } = job
     const pass = program.passes[job.pass]!
     const map = mapOf(program, job.known.rows)
@@ -227,6 +257,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     const call = tapping(job, map)
     const count = pass.folds.filter(isSelect).length
     const isAll = end <= BLOCK
+    const tell = isAll && count === program.passes[job.pass]!.folds.length ? found : () => {} // else the pass that follows tells
     const pieces = isAll ? [] : piecesOf(end)
     const size = isAll ? end : pieces.length * PIECE
     const values = Array.from({ length: count }, () => new Float32Array(size))
@@ -242,7 +273,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
         for (let p = 0; p < n; p += PIECE)
           for (const slot of reads) await readPiece(job, slot, addresses[slot]! + p * bytesOf(program.sources[slot]!), pieces[(done + p) / PIECE]!, ports)
       }
-      for (const [i, at] of call(addresses, n, isAll ? done : 0).entries()) values[i]!.set(new Float32Array(memory.buffer, at, n), done)
+      for (const [i, at] of call(addresses, n, isAll ? done : 0, tell).entries()) values[i]!.set(new Float32Array(memory.buffer, at, n), done)
     }
     return values.map(v => ({ kind: 'values', values: v }))
   }
@@ -267,7 +298,8 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     for (let from = start; from < end; from += map.chunk) {
       const n = Math.min(map.chunk, end - from)
       const addresses = await place(job, map, sourcesOf(pass), n, from, ports)
-      for (const [i, tap] of call(addresses, n, from).entries()) {
+      for (const [i, tap] of call(addresses, n, from, () => {}).entries()) {
+        // the pass has told, or the sample
         if (step.kind === 'low') kernels.count_low(counters[i]!, step.prefixes[i]!, tap, n)
         else if (first[i] === i) kernels.count_high(counters[i]!, tap, n)
       }
@@ -277,19 +309,11 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   }
 
   /** Computes the operands of a pass's selects for a chunk; gives where they lie. */
-  function tapping(job: Job, map: MemoryMap): (addresses: readonly number[], n: number, from: number) => readonly number[] {
-    const { program } = job
-    const { stages, folds } = program.passes[job.pass]!
-    const last = stages.length - 1
-    const calls = stages.map((_, stage) => prepare(job, load(program, job.pass, stage, stage === last ? 'taps' : 'main'), map))
-    const taps = map.selects.slice(0, folds.filter(isSelect).length).map(at => heap + at)
-    return (addresses, n, from) => {
-      convert(job, map, addresses, n)
-      for (const [stage, call] of calls.entries()) {
-        spread(job, map, stages[stage]!, n)
-        call(addresses, stage === last ? taps : map.results.map(at => heap + at), n, from)
-        if (stage < last) rowOps(job, map, stages[stage]!, n)
-      }
+  function tapping(job: Job, map: MemoryMap) {
+    const runs = stagesOf(job, map, 'taps')
+    const taps = map.selects.slice(0, job.program.passes[job.pass]!.folds.filter(isSelect).length).map(at => heap + at)
+    return (addresses: readonly number[], n: number, from: number, found: (finding: Finding) => void): readonly number[] => {
+      compute(job, map, runs, addresses, taps, n, from, found)
       return taps
     }
   }
@@ -315,12 +339,12 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   }
 
   /** Turns chunks of dtypes that the code does not read into float32; gives the sources that held something that is not finite. */
-  function convert({ program }: Job, map: MemoryMap, addresses: readonly number[], n: number): readonly number[] {
+  function convert(job: Job, map: MemoryMap, addresses: readonly number[], n: number): readonly number[] {
     const damaged: number[] = []
-    for (const [slot, dtype] of program.sources.entries()) {
+    for (const slot of sourcesOf(job.program.passes[job.pass]!)) {
       const to = map.converted[slot]
       if (to === null || to === undefined) continue
-      const largest = engine.load[dtype as FloatDType](heap + to, addresses[slot]!, n) // only floats are converted
+      const largest = engine.load[job.program.sources[slot] as FloatDType](heap + to, addresses[slot]!, n) // only floats are converted
       clearEnd(heap + to, n, 4)
       if (largest >>> 0 >= NONFINITE) damaged.push(slot)
     }
@@ -328,7 +352,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   }
 
   /** The call of a stage's code for a chunk. */
-  function prepare({ program, pass, known: { scalars }, key }: Job, code: Loaded, map: MemoryMap) {
+  function prepare({ program, pass, known: { scalars }, key }: Job, code: Loaded, map: MemoryMap): Call {
     const { layout, stage } = code
     const base = parametersOf(code, map)
     const endOf = code.constants.reduce((most, c) => Math.max(most, c.at + c.words.length * 4), layout.size)
@@ -346,9 +370,12 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
       }
       for (let i = 0; i < code.stored; i++) words[(base + layout.outputs) / 4 + i] = outputs[i]! + shift * 4 // shifted only where there are folds, and no output
       for (const [i, at] of map.buffers.entries()) words[(base + layout.buffers) / 4 + i] = heap + at + shift * 4
-      for (const [i, label] of labels.entries()) words.set([((from + shift) % 2 ** 32) / 2, ...streamKey(key, label, from)], (base + layout.streams) / 4 + 3 * i)
+      for (const [i, label] of labels.entries()) {
+        const [key0, key1] = streamKey(key, label, from)
+        words.set([key0 + Math.imul(((from + shift) % 2 ** 32) / 2, STRIDE), key1], (base + layout.streams) / 4 + 2 * i)
+      }
     }
-    return (addresses: readonly number[], outputs: readonly number[], n: number, from: number): void => {
+    return (addresses, outputs, n, from) => {
       const whole = code.tail ? n - (n % GROUP) : n
       if (whole > 0) {
         set(addresses, outputs, from, 0)
@@ -390,7 +417,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   function report({ program }: Job, map: MemoryMap, source: number, address: number, n: number, from: number, found: (finding: Finding) => void): void {
     const dtype = program.sources[source] as FloatDType // only floats are looked at
     const width = bytesOf(dtype)
-    const room = new Uint32Array(memory.buffer, heap + map.wide, GROUP)
+    const room = new Uint32Array(memory.buffer, heap + (isNative(program.output) ? map.wide : map.stored), GROUP) // the other one holds the output
     for (let s = 0; s < n; s += GROUP) {
       const m = Math.min(GROUP, n - s)
       if (engine.load[dtype](room.byteOffset, address + s * width, m) >>> 0 < NONFINITE) continue

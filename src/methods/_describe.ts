@@ -100,12 +100,16 @@ function recipeFor(name: string, method: AnyMethod): string {
     ...(written('merge') ? [`parameters: { ${written('merge')} }`] : []),
     'dtype: bfloat16',
   ]
-  const isTaskVectors = method.base === 'required'
+  const isTaskVectors = method.base === 'required' && !method.laws.deltas
   const argument = (param: string): string => {
     const value = EXAMPLE[param]!
     return `${param}=${typeof value === 'number' ? value : `(${value.slice(0, models.length).join(', ')})`}`
   }
-  const spelt = [...models.map(model => (isTaskVectors ? `${model} - base` : model)), ...example.map(argument), ...(method.base === 'optional' ? ['base=base'] : [])]
+  const spelt = [
+    ...models.map(model => (isTaskVectors ? `${model} - base` : model)),
+    ...example.map(argument),
+    ...(method.base === 'optional' || method.laws.deltas ? ['base=base'] : []),
+  ]
   const call = `${name}(${spelt.join(', ')})`
   return `As a mergekit recipe:\n\n${yaml.map(l => `    ${l}`).join('\n')}\n\nAs an expression:\n\n    ${isTaskVectors ? `base + ${call}` : call}\n`
 }

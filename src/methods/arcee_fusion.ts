@@ -1,5 +1,5 @@
 import { type Tensor, where } from '../algebra/tensor.ts'
-import { sizeOf } from '../dtype.ts'
+import { quantile } from './_quantile.ts'
 import { refuse } from './_refuse.ts'
 import { defineMethod } from './method.ts'
 
@@ -21,11 +21,9 @@ export default defineMethod({
   merge({ base, models: [only] }) {
     if (base.space === 'number') refuse('arcee_fusion compares a model with its base, and was given a task vector', 'write `arcee_fusion(model, base=base)`')
     const { tensor, delta } = only!
-    const size = sizeOf(tensor.shape)
     const importance = delta.abs().mul(divergence(tensor, delta))
-    const quantile = (share: number) => importance.largest(size - Math.floor(share * (size - 1)))
-    const spread = quantile(0.75).sub(quantile(0.25))
-    return base.add(where(importance.ge(quantile(0.5).add(spread.mul(1.5))), delta, 0))
+    const spread = quantile(importance, 0.75).sub(quantile(importance, 0.25))
+    return base.add(where(importance.ge(quantile(importance, 0.5).add(spread.mul(1.5))), delta, 0))
   },
 })
 
