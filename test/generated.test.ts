@@ -64,8 +64,16 @@ describe.each(Object.entries(METHODS))('the page of %s', (name, method) => {
     )
 
   test('shows recipes that can be read, and the formula which both of them compute', () => {
-    const yaml = parse(block('As a mergekit recipe'))
-    const expression = parse(block('As an expression'), { models: { base: 'models/base', code: 'models/code', math: 'models/math' } })
+    const besides = Object.entries(example.formula.besides)
+    const yaml = parse([block('As a mergekit recipe'), ...(besides.length > 0 ? [`parameters: { ${besides.map(([k, v]) => `${k}: ${v}`).join(', ')} }`] : [])].join('\n'))
+    const expression = parse(
+      block('As an expression')
+        .trimEnd()
+        .replace(/\)$/, `${besides.map(([k, v]) => `, ${k}=${v}`).join('')})`),
+      {
+        models: { base: 'models/base', code: 'models/code', math: 'models/math' },
+      },
+    )
     for (const recipe of [yaml, expression]) {
       const formula = formulaOf(recipe, modelled(...Object.keys(recipe.models)), 'w').replaceAll('models/', '')
       expect(formula).toBe(example.formula.lines)

@@ -9,6 +9,8 @@ import { GOLDEN, mergeInMemory, planInGolden, type Stored, tensorsOf } from './g
 interface Case {
   readonly name: string
   readonly method: string
+  /** Tensors where mergekit has a defect that we do not share. */
+  readonly quirk?: { readonly tensors: readonly string[] }
   readonly tolerance: { readonly metric: 'rel' | 'exact' | 'ulp'; readonly value?: number; readonly ulp?: number; readonly max_fraction?: number }
 }
 const { cases } = JSON.parse(readFileSync(join(GOLDEN, 'index.json'), 'utf8')) as { cases: readonly Case[] }
@@ -17,7 +19,7 @@ const { cases } = JSON.parse(readFileSync(join(GOLDEN, 'index.json'), 'utf8')) a
 const LATER = /^(tokenizer|tokenizer_source|chat_template):/m
 
 describe('mergekit 0.1.4 gives the same model', () => {
-  for (const { name, method, tolerance } of cases) {
+  for (const { name, method, tolerance, quirk } of cases) {
     const text = readFileSync(join(GOLDEN, 'cases', name, 'recipe.yml'), 'utf8')
     if (!Object.hasOwn(METHODS, method) || LATER.test(text)) continue
     test(name, async () => {
@@ -29,7 +31,8 @@ describe('mergekit 0.1.4 gives the same model', () => {
         const ours = got.get(tensor)!
         expect({ tensor, dtype: ours.dtype, shape: ours.shape }).toEqual({ tensor, dtype: want.dtype, shape: want.shape })
         const skip = new Set(ambiguous[tensor] ?? [])
-        if (tolerance.metric === 'exact') expect(Buffer.from(ours.bytes).equals(Buffer.from(want.bytes)), tensor).toBe(true)
+        if (quirk?.tensors.includes(tensor)) expect(Buffer.from(ours.bytes).equals(Buffer.from(want.bytes)), `${tensor}: the defect`).toBe(false)
+        else if (tolerance.metric === 'exact') expect(Buffer.from(ours.bytes).equals(Buffer.from(want.bytes)), tensor).toBe(true)
         else if (tolerance.metric === 'ulp') compareUlp(tensor, ours, want, tolerance.ulp!, tolerance.max_fraction!)
         else if (name !== 'bf16-linear') compareRelative(tensor, ours, want, tolerance.value!, skip)
       }
@@ -76,6 +79,48 @@ describe('more recipes, made at random or for what they show: mergekit 0.1.4 giv
       const companion = (await planInGolden(text, name)).companions.find(c => c.name === 'config.json')
       expect(JSON.parse((companion as { text: string }).text)).toMatchObject(JSON.parse(readFileSync(join(folder, 'expected/config.json'), 'utf8')) as object)
     })
+  }
+})
+
+// Cases that lie in folders of their own: from.md says who computed them, and how near we must be. A folder more is a test more.
+describe('mergekit gives the same model in rarer cases', () => {
+  const folder = join(GOLDEN, 'more')
+  for (const name of readdirSync(folder).filter(n => !['models', 'cases'].includes(n) && !n.startsWith('tok'))) {
+    test(name, async () => {
+      const from = readFileSync(join(folder, name, 'from.md'), 'utf8')
+      const tolerance = Number(/^Tolerance: (\S+) /m.exec(from)![1])
+      const skipped = [...from.matchAll(/^Not compared: (\S+) /gm)].map(m => m[1]!)
+      const got = await mergeInMemory(readFileSync(join(folder, name, 'recipe.yml'), 'utf8'), name)
+      const expected = await tensorsOf(join(folder, name, 'expected'))
+      expect([...got.keys()].sort()).toEqual([...expected.keys()].sort())
+      for (const [tensor, want] of expected) {
+        if (skipped.includes(tensor)) continue
+        const ours = got.get(tensor)!
+        expect({ tensor, dtype: ours.dtype, shape: ours.shape }).toEqual({ tensor, dtype: want.dtype, shape: want.shape })
+        compareRelative(tensor, ours, want, tolerance, new Set())
+      }
+    })
+  }
+})
+
+// mergekit erases the task vectors of tensors in which gamma amounts to no outlier at all.
+test('breadcrumbs without outliers to drop trims as TIES does', async () => {
+  const entry = (gamma: string): string => `models: [{model: ./models/ft2, parameters: {weight: 0.7, density: 0.4${gamma}}}]`
+  const recipe = (method: string, gamma: string): string => `merge_method: ${method}\nbase_model: ./models/base\ndtype: float32\n${entry(gamma)}\n`
+  const trimmed = await mergeInMemory(`${recipe('ties', '')}parameters: {normalize: false}\n`, 'ties')
+  for (const method of ['breadcrumbs', 'breadcrumbs_ties']) {
+    const crumbs = await mergeInMemory(recipe(method, ', gamma: 0'), method)
+    for (const [name, { bytes }] of trimmed) expect(Buffer.from(crumbs.get(name)!.bytes).equals(Buffer.from(bytes)), `${method}: ${name}`).toBe(true)
+  }
+})
+
+// Of 32 coordinates that differ, 2 % are none. mergekit writes a tensor of another shape.
+test('sce leaves the base where select_topk amounts to no coordinate', async () => {
+  const merged = await mergeInMemory(readFileSync(join(GOLDEN, 'errors/sce-tiny-topk/recipe.yml'), 'utf8'), 'sce-tiny-topk')
+  const base = await tensorsOf(join(GOLDEN, 'models/base'))
+  for (const [name, { shape, bytes }] of merged) {
+    const isBase = Buffer.from(bytes).equals(Buffer.from(base.get(name)!.bytes))
+    expect({ name, isBase }).toEqual({ name, isBase: shape.length === 1 }) // the matrices are large enough
   }
 })
 

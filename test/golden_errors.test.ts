@@ -29,8 +29,10 @@ const REFUSED: Readonly<Record<string, string>> = {
   'missing-base-ties': 'ties needs base_model',
   'missing-path': 'no file or folder "./models/nope"',
   'mlp-size-mismatch-skipped': 'shapes [32,24] in ./models/short and [32,40] in ./models/short-widemlp differ',
+  'model-stock-one-model': 'model_stock needs at least 2 models, not 1 (./models/ft1)',
   'models-and-slices': 'models and slices are both given',
   'nan-input': './models/short-nan contains NaN',
+  'nuslerp-base-in-models': './models/ft1 is the base, and not one of the models',
   'random-seed-in-parameters': 'random_seed is not a parameter of dare_ties',
   'scale-passthrough-two-models': 'passthrough takes 1 model, not 2',
   'slerp-missing-t': 'slerp needs t',
@@ -52,12 +54,14 @@ const REFUSED: Readonly<Record<string, string>> = {
 }
 /** These merge; where something is odd, a note says so. */
 const MERGED: Readonly<Record<string, string>> = {
+  'breadcrumbs-gamma-zero': '',
   'dtype-alias': '',
   'filter-order': 'note: the entry for "mlp" has no effect: an entry before it matches every tensor',
   'filter-regex': 'matches no tensor (filters are plain parts of tensor names, not patterns)',
   'parameter-of-other-method': 'density has no effect in task_arithmetic',
   'path-with-at': '',
   'path-with-plus': '',
+  'sce-tiny-topk': '',
   'slerp-t-range': 'note: t is 5, outside the usual range from 0 to 1',
   'ties-small-density-norm': '',
   'vocab-mismatch-config': "config.json's vocab_size goes from 53 to 48",

@@ -2,195 +2,30 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { FloatDType } from '../src/dtype.ts'
 import { bytesOf } from '../src/dtype.ts'
-import { combine, type Partials } from '../src/execute/folds.ts'
-import { COUNTERS_BYTES, createEngine, NONFINITE, OVERFLOWING } from '../src/kernels/kernels.ts'
+import { OVERFLOWING } from '../src/execute/assemble.ts'
+import { COUNTERS_BYTES, createEngine, NONFINITE } from '../src/kernels/kernels.ts'
 import { decode, encode } from './floats.ts'
+import { allPatterns, bitsOf, differences, hardFor, pairs, TINY, wordsFrom } from './values.ts'
+
+// The kernels written in AssemblyScript. What is generated for a formula is tested in machine_code.test.ts and its neighbours.
 
 const MANY = 65_536
 const engine = createEngine(4 * 1024 * 1024)
 const { kernels, memory, heap } = engine
-const call = kernels as unknown as Readonly<Record<string, (...args: number[]) => number>>
 
-// Four places of 0.5 to 1 MB each, with room around every strip.
-const [A, B, C, D] = [heap + 256, heap + 600_000, heap + 1_200_000, heap + 1_800_000].map(at => Math.ceil(at / 64) * 64) as [number, number, number, number]
+// Three places of 0.5 to 1 MB each, with room around every array.
+const [A, C, D] = [heap + 256, heap + 1_200_000, heap + 1_800_000].map(at => Math.ceil(at / 64) * 64) as [number, number, number]
 
 const floats = (at: number, n: number): Float32Array => new Float32Array(memory.buffer, at, n)
 const words = (at: number, n: number): Uint32Array => new Uint32Array(memory.buffer, at, n)
 const bytes = (at: number, n: number): Uint8Array => new Uint8Array(memory.buffer, at, n)
-const bitsOf = (x: number): number => new Uint32Array(Float32Array.of(x).buffer)[0]!
 
-/** xorshift32: the same words in every run. */
-function wordsFrom(seed: number): () => number {
-  let x = seed
-  return () => {
-    x ^= x << 13
-    x ^= x >>> 17
-    x ^= x << 5
-    return x >>> 0
-  }
-}
-
-const TINY = 2 ** -149 // the least float32
-const SPECIAL = [0, -0, 1, -1, 0.1, -0.3, TINY, -TINY, 2 ** -126 - TINY, 2 ** -126, 2 ** 24 - 1, 3.4028234663852886e38, -3.4028234663852886e38, Infinity, -Infinity, NaN].map(
-  Math.fround,
-)
-const LENGTHS = [1, 2, 3, 4, 7, 15, 16, 17, 33, 100, 1000]
-
-/** `n` pairs: first every special value with every other, then random bit patterns. */
-function pairs(n: number, seed: number): { a: Float32Array; b: Float32Array } {
-  const next = wordsFrom(seed)
-  const a = new Float32Array(n)
-  const b = new Float32Array(n)
-  for (let i = 0; i < n; i++) {
-    const j = i + seed
-    const isSpecial = n < 500 || i < 256
-    a[i] = isSpecial ? SPECIAL[j % 16]! : new Float32Array(Uint32Array.of(next()).buffer)[0]!
-    b[i] = isSpecial ? SPECIAL[Math.floor(j / 16) % 16]! : new Float32Array(Uint32Array.of(next()).buffer)[0]!
-  }
-  return { a, b }
-}
-
-/** `what` for each element whose bits differ; NaNs of any payload are equal, as no part of the engine looks at payloads. */
-function differences(got: Float32Array, want: ArrayLike<number>): string[] {
-  const wrong: string[] = []
-  for (let i = 0; i < got.length && wrong.length < 5; i++) {
-    const expected = Math.fround(want[i]!)
-    if (!Object.is(got[i], expected)) wrong.push(`[${i}]: ${Object.is(got[i], -0) ? '-0' : got[i]} instead of ${Object.is(expected, -0) ? '-0' : expected}`)
-  }
-  return wrong
-}
-
-// JavaScript's double result rounded once to float32 is the float32 result: a double has more than twice the bits, and two more.
-const BINARY: Readonly<Record<string, (a: number, b: number) => number>> = {
-  add: (a, b) => a + b,
-  sub: (a, b) => a - b,
-  mul: (a, b) => a * b,
-  div: (a, b) => a / b,
-  max: Math.max, // NaN if either is; +0 above −0
-  min: Math.min,
-  ge: (a, b) => Number(a >= b),
-  gt: (a, b) => Number(a > b),
-  eq: (a, b) => Number(a === b),
-}
-const UNARY: Readonly<Record<string, (a: number) => number>> = {
-  abs: Math.abs,
-  sqrt: Math.sqrt,
-  sign: a => Number(a > 0) - Number(a < 0), // 0 for ±0 and NaN, where Math.sign keeps them
-}
-const FUSED = ['addmul_vvs', 'absdiff_vv', 'keeplarge_vs', 'keepbelow_svv', 'signeq_vv']
-const COMMUTES = ['add', 'mul', 'max', 'min', 'eq'] // their scalar comes second
-
-describe('elementwise, bit for bit as JavaScript rounded to float32', () => {
-  for (const [op, apply] of Object.entries(BINARY)) {
-    test.each(COMMUTES.includes(op) ? ['vv', 'vs'] : ['vv', 'vs', 'sv'])(`${op}_%s`, form => {
-      for (const [seed, n] of LENGTHS.entries()) {
-        const { a, b } = pairs(n, seed * 5)
-        for (const scalar of form === 'vv' ? [0] : SPECIAL) {
-          floats(A, n).set(a)
-          floats(B, n).set(b)
-          call[`${op}_${form}`]!(D, form === 'sv' ? scalar : A, form === 'vs' ? scalar : B, n)
-          const want = Array.from(a, (x, i) => (form === 'vv' ? apply(x, b[i]!) : form === 'vs' ? apply(x, scalar) : apply(scalar, b[i]!)))
-          expect({ n, scalar, wrong: differences(floats(D, n), want) }).toEqual({ n, scalar, wrong: [] })
-        }
-      }
-    })
-  }
-
-  test.each(Object.keys(UNARY))('%s_v', op => {
-    for (const [seed, n] of LENGTHS.entries()) {
-      const { a } = pairs(n, seed * 3)
-      floats(A, n).set(a)
-      call[`${op}_v`]!(D, A, n)
-      expect({ n, wrong: differences(floats(D, n), Array.from(a, UNARY[op]!)) }).toEqual({ n, wrong: [] })
-    }
-  })
-
-  test.each(['vv', 'vs', 'sv', 'ss'])('where_%s takes the first where the condition is not 0; NaN is not 0, −0 is', form => {
-    for (const [seed, n] of LENGTHS.entries()) {
-      const { a, b } = pairs(n, seed)
-      const conditions = Float32Array.from({ length: n }, (_, i) => [0, 1, -0, NaN, -1, TINY][i % 6]!)
-      floats(A, n).set(a)
-      floats(B, n).set(b)
-      floats(C, n).set(conditions)
-      call[`where_${form}`]!(D, C, form[0] === 'v' ? A : 2.5, form[1] === 'v' ? B : -0.75, n)
-      const want = Array.from(conditions, (c, i) => (c !== 0 ? (form[0] === 'v' ? a[i]! : 2.5) : form[1] === 'v' ? b[i]! : -0.75))
-      expect({ n, wrong: differences(floats(D, n), want) }).toEqual({ n, wrong: [] })
-    }
-  })
-
-  test('fused kernels round where their parts would, and keep the signs of their zeros', () => {
-    const parts: Readonly<Record<string, readonly [apply: (a: number, b: number) => number, args: (scalar: number) => number[]]>> = {
-      absdiff_vv: [(a, b) => Math.abs(Math.fround(a - b)), () => [A, B]],
-      signeq_vv: [(a, b) => Number(UNARY['sign']!(a) === b), () => [A, B]],
-      keeplarge_vs: [(a, s) => (Math.abs(a) >= s ? a : 0), s => [A, s]],
-      keepbelow_svv: [(a, b) => (2.5 > a ? b : 0), () => [2.5, A, B]],
-    }
-    for (const [name, [apply, args]] of Object.entries(parts)) {
-      for (const [seed, n] of LENGTHS.entries()) {
-        const { a, b } = pairs(n, seed * 11)
-        for (const scalar of SPECIAL) {
-          floats(A, n).set(a)
-          floats(B, n).set(b)
-          call[name]!(D, ...args(scalar), n)
-          const want = Array.from(a, (x, i) => apply(x, name === 'keeplarge_vs' ? scalar : b[i]!))
-          expect({ name, n, scalar, wrong: differences(floats(D, n), want) }).toEqual({ name, n, scalar, wrong: [] })
-        }
-      }
-    }
-  })
-
-  test('addmul_vvs rounds the product before it adds, as mul and add do one after the other', () => {
-    for (const [seed, n] of LENGTHS.entries()) {
-      const { a, b } = pairs(n, seed * 7)
-      for (const scalar of SPECIAL) {
-        floats(A, n).set(a)
-        floats(B, n).set(b)
-        kernels.addmul_vvs(D, A, B, scalar, n)
-        const want = Array.from(a, (x, i) => x + Math.fround(b[i]! * scalar))
-        expect({ n, scalar, wrong: differences(floats(D, n), want) }).toEqual({ n, scalar, wrong: [] })
-      }
-    }
-  })
-
-  test('the result may take the place of an operand', () => {
-    const { a, b } = pairs(1000, 3)
-    for (const [op, apply] of Object.entries(BINARY)) {
-      for (const place of [A, B]) {
-        floats(A, 1000).set(a)
-        floats(B, 1000).set(b)
-        call[`${op}_vv`]!(place, A, B, 1000)
-        expect({
-          op,
-          wrong: differences(
-            floats(place, 1000),
-            Array.from(a, (x, i) => apply(x, b[i]!)),
-          ),
-        }).toEqual({ op, wrong: [] })
-      }
-    }
-  })
-
-  test('nothing is written beyond the strip rounded up to 16 elements, nor before it', () => {
-    const names = [...Object.keys(BINARY).map(op => `${op}_vv`), 'absdiff_vv', 'signeq_vv', ...Object.keys(UNARY).map(op => `${op}_v`), 'sin_v', 'acos_v']
-    for (const name of names) {
-      for (const n of [1, 15, 16, 17, 40]) {
-        bytes(D - 128, 1024).fill(0xab)
-        if (name.endsWith('_v')) call[name]!(D, A, n)
-        else call[name]!(D, A, B, n)
-        const after = D + 4 * Math.ceil(n / 16) * 16
-        expect({ name, n, before: [...new Set(bytes(D - 128, 128))], after: [...new Set(bytes(after, 256))] }).toEqual({ name, n, before: [0xab], after: [0xab] })
-      }
-    }
-  })
-})
-
-/** Distance in units of the last place of a float64, or of a float32. */
+/** Distance in units of the last place of a float64. */
 const ulps = (a: number, b: number): number => Math.abs(a - b) / 2 ** Math.max(-1074, Math.floor(Math.log2(Math.abs(b) || TINY)) - 52)
-const ulps32 = (a: number, b: number): number => Math.abs(a - b) / 2 ** Math.max(-149, Math.floor(Math.log2(Math.abs(b) || TINY)) - 23)
 
 describe('sin and acos', () => {
   // Both promise an error below 1 ulp, not the same bits. Beyond 2^20·π/2 AssemblyScript reduces the angle its own way, with a rounding more.
-  test('scalars agree with Math within 1 ulp of a double, sin of angles beyond 1.6 million within 2', () => {
+  test('agree with Math within 1 ulp of a double, sin of angles beyond 1.6 million within 2', () => {
     const wrong: string[] = []
     for (let i = -20_000; i <= 20_000; i++) {
       const x = i * 0.00317
@@ -209,32 +44,16 @@ describe('sin and acos', () => {
     expect(kernels.acos(NaN)).toBeNaN()
     expect([Infinity, -Infinity, NaN].map(kernels.sin)).toEqual([NaN, NaN, NaN])
   })
-
-  test('strips agree with Math within 1 ulp of a float32', () => {
-    const n = 20_001
-    const x = Float32Array.from({ length: n }, (_, i) => (i - 10_000) * 0.0137)
-    floats(A, n).set(x)
-    kernels.sin_v(D, A, n)
-    expect(x.filter((v, i) => ulps32(floats(D, n)[i]!, Math.sin(v)) > 1)).toEqual(new Float32Array(0))
-    const y = Float32Array.from({ length: n }, (_, i) => ((i - 10_000) / 10_000) * 1.01)
-    floats(A, n).set(y)
-    kernels.acos_v(D, A, n)
-    expect(y.filter((v, i) => ulps32(floats(D, n)[i]!, Math.acos(Math.min(1, Math.max(-1, v)))) > 1)).toEqual(new Float32Array(0))
-  })
 })
 
 const NARROW = ['F16', 'BF16', 'F8_E4M3', 'F8_E5M2'] as const
-
-/** All bit patterns of a narrow dtype, as bytes. */
-const allPatterns = (dtype: FloatDType): Uint8Array =>
-  bytesOf(dtype) === 1 ? Uint8Array.from({ length: 256 }, (_, i) => i) : new Uint8Array(Uint16Array.from({ length: MANY }, (_, i) => i).buffer)
 
 /** What `load` must give back: the largest |x| as float32 bits. NaN has no one payload, so any will do. */
 const magnitude = (values: ArrayLike<number>): number => Array.from(values).reduce((most, v) => Math.max(most, Number.isNaN(v) ? 0x7fffffff : bitsOf(Math.abs(v))), 0)
 const asNaN = (bits: number): number => (bits > NONFINITE ? 0x7fffffff : bits)
 
 describe('load', () => {
-  // Lengths around 7 and 15 leave most elements to the loops that finish a strip.
+  // Lengths around 7 and 15 leave most elements to the loops that finish an array.
   test.each(NARROW.flatMap(dtype => [MANY, 7, 15, 23].map(n => [dtype, n] as const)))('%s: every pattern has its exact value, %i at a time', (dtype, n) => {
     const raw = allPatterns(dtype)
     const width = bytesOf(dtype)
@@ -275,23 +94,6 @@ describe('load', () => {
   })
 })
 
-/** Float32 values that are hard for `dtype`: each midpoint between neighbours and its own neighbours, random bits, and the edges. */
-function hardFor(dtype: FloatDType): Float32Array {
-  const values = decode(dtype, allPatterns(dtype)).filter(v => v >= 0 && Number.isFinite(v)) // ascending
-  const hard: number[] = []
-  for (const [i, v] of values.entries()) {
-    const middle = Math.fround((v + (values[i + 1] ?? v + (v - values[i - 1]!))) / 2)
-    const bits = bitsOf(middle)
-    hard.push(v, middle, ...new Float32Array(Uint32Array.of(bits - 1, bits + 1).buffer))
-  }
-  const next = wordsFrom(77)
-  for (let i = 0; i < 30_000; i++) hard.push(new Float32Array(Uint32Array.of(next()).buffer)[0]!)
-  const largest = values.at(-1)!
-  // Most random bit patterns overflow or vanish in a narrow format: these do not.
-  for (let i = 0; i < 30_000; i++) hard.push(Math.fround((next() / 2 ** 32) * 2 ** -(next() % 24) * largest))
-  return Float32Array.from([...SPECIAL, ...hard.map((v, i) => ((i >> 2) % 2 ? v : -v))]) // the four around a midpoint have one sign
-}
-
 describe('store', () => {
   test.each(NARROW.flatMap(dtype => [4096, 7].map(n => [dtype, n] as const)))('%s: rounds to nearest even, %i at a time', (dtype, n) => {
     const values = n === 7 ? hardFor(dtype).subarray(0, 40_000) : hardFor(dtype)
@@ -302,7 +104,7 @@ describe('store', () => {
     for (let i = 0; i < values.length; i += n) {
       const m = Math.min(n, values.length - i)
       floats(A, m).set(values.subarray(i, i + m))
-      words(A + 4 * m, 16).fill(0x7fc00000) // NaN beyond the strip must not be read
+      words(A + 4 * m, 16).fill(0x7fc00000) // NaN beyond the last element must not be read
       const most = engine.store[dtype](D, A, m) >>> 0
       got.set(bytes(D, m * width), i * width)
       const fits = decode(dtype, got.subarray(i * width, (i + m) * width)).every(Number.isFinite)
@@ -397,265 +199,101 @@ describe('the magnitude that load and store give back', () => {
   })
 })
 
-describe('sums', () => {
-  /** Adds `values` to a clean state in strips of the given lengths. */
-  function sumOf(values: Float32Array, strips: Iterable<number>): number {
-    bytes(C, 64).fill(0)
-    let at = 0
-    for (const n of strips) {
-      const strip = values.subarray(at, at + n)
-      floats(A, strip.length).set(strip)
-      floats(A + 4 * strip.length, 16).fill(NaN) // beyond the strip
-      kernels.sum_add(C, A, strip.length)
-      at += n
-    }
-    return kernels.sum_take(C)
+describe('counters of the radix select', () => {
+  /** A float's place in the order of values: every NaN is one and the same, above infinity. */
+  const ordered = (bits: number): number => ((bits & 0x7fffffff) > 0x7f800000 ? 0xffc00000 : bits & 0x80000000 ? ~bits : bits | 0x80000000) >>> 0
+  const total = (): Uint32Array => words(C, MANY).map((count, bin) => count + words(C + 4 * MANY, MANY)[bin]!) // even and odd elements are counted apart
+  const counted = (keys: Iterable<number>): Uint32Array => {
+    const counts = new Uint32Array(MANY)
+    for (const key of keys) counts[key]! += 1
+    return counts
   }
-  /** What the kernels document: element i goes to lane i mod 8; the lanes meet as ((0+2)+(4+6)) + ((1+3)+(5+7)). */
-  function byLanes(values: Float32Array): number {
-    const lane = new Float64Array(8)
-    for (const [i, v] of values.entries()) lane[i % 8] = lane[i % 8]! + v
-    const [a, b, c, d, e, f, g, h] = lane as unknown as [number, number, number, number, number, number, number, number]
-    return a + c + (e + g) + (b + d + (f + h))
-  }
-  const block = (n: number, seed: number): Float32Array => {
-    const next = wordsFrom(seed)
-    return Float32Array.from({ length: n }, () => (next() / 2 ** 32 - 0.5) * 2 ** ((next() % 20) - 10))
+  const same = (a: Uint32Array, b: Uint32Array): boolean => a.every((count, bin) => count === b[bin])
+  /** Random bits, NaN of many payloads among them, and half of them copies of a few numbers. */
+  const some = (n: number): Uint32Array => {
+    const next = wordsFrom(n)
+    const few = [0, 0x80000000, 0x3f800000, 0xbf800001, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc00001, 0x7f800001, 0x3f80ffff, 0xbf800000]
+    return Uint32Array.from({ length: n }, () => (next() % 2 ? few[next() % few.length]! : next()))
   }
 
-  test('of a block are the same bits however it is cut at multiples of 16', () => {
-    const cut = fc.array(fc.integer({ min: 1, max: 300 }), { minLength: 1, maxLength: 30 })
-    fc.assert(
-      fc.property(cut, fc.integer({ min: 1, max: 5000 }), fc.integer({ min: 1, max: 1e6 }), (cuts, n, seed) => {
-        const values = block(n, seed)
-        const whole = sumOf(values, [n])
-        const strips: number[] = []
-        let left = n
-        for (const c of cuts) {
-          if (c * 16 > left) break
-          strips.push(c * 16)
-          left -= c * 16
-        }
-        expect(sumOf(values, [...strips, left])).toBe(whole)
-        expect(whole).toBe(byLanes(values))
-      }),
-      { seed: 1, numRuns: 60 },
-    )
-  })
-
-  test('of a whole block of 65,536 equal the documented order bit for bit', () => {
-    for (const seed of [1, 2, 3]) expect(sumOf(block(MANY, seed), Array(16).fill(4096))).toBe(byLanes(block(MANY, seed)))
-  })
-
-  test('are exact where float64 can be: 65,536 float32 integers below 2^36', () => {
-    const next = wordsFrom(5)
-    const values = Float32Array.from({ length: MANY }, () => Math.fround(next() * 16))
-    const exact = values.reduce((total, v) => total + BigInt(v), 0n) // below 2^52: every partial sum is a float64 integer
-    expect(BigInt(sumOf(values, Array(64).fill(1024)))).toBe(exact)
-  })
-
-  test('of numbers that cancel lose at most n/8 + 3 roundings of the sum of magnitudes', () => {
-    const values = block(MANY, 8)
-    const scale = 2 ** 60 // every value is a multiple of 2^-60: exact as integers
-    const exact = values.reduce((total, v) => total + BigInt(v * scale), 0n)
-    const magnitudes = values.reduce((total, v) => total + Math.abs(v), 0)
-    expect(Math.abs(sumOf(values, [MANY]) - Number(exact) / scale)).toBeLessThanOrEqual((MANY / 8 + 3) * 2 ** -53 * magnitudes)
-  })
-
-  test('of magnitudes and of products are the sums of what abs and mul would have given', () => {
-    for (const n of [1, 7, 8, 100, 4099]) {
-      const [x, y] = [block(n, n), block(n, n + 1)]
-      const fused = (kernel: 'sum_abs' | 'sum_dot'): number => {
-        bytes(C, 64).fill(0)
-        floats(A, n).set(x)
-        floats(B, n).set(y)
-        if (kernel === 'sum_abs') kernels.sum_abs(C, A, n)
-        else kernels.sum_dot(C, A, B, n)
-        return kernels.sum_take(C)
-      }
-      expect({ n, abs: fused('sum_abs'), dot: fused('sum_dot') }).toEqual({ n, abs: byLanes(x.map(Math.abs)), dot: byLanes(x.map((v, i) => v * y[i]!)) })
+  test('count_high counts each element by the upper half of its place, and none beyond the end', () => {
+    for (const n of [1, 2, 3, 4, 5, 15, 16, 17, 1000, 10_001]) {
+      const bits = some(n)
+      words(A, n).set(bits)
+      words(A + 4 * n, 16).fill(0x3f800000)
+      bytes(C, COUNTERS_BYTES).fill(0)
+      kernels.count_high(C, A, n)
+      kernels.count_high(C, A, n) // counts go on
+      expect({ n, same: same(total(), counted([...bits, ...bits].map(b => ordered(b) >>> 16))) }).toEqual({ n, same: true })
     }
   })
 
-  test('leave a clean state behind', () => {
-    sumOf(block(100, 1), [100])
-    expect([...words(C, 16)]).toEqual(Array(16).fill(0))
-    expect(sumOf(new Float32Array(0), [])).toBe(0)
-  })
-
-  test('carry infinities and NaN', () => {
-    expect(sumOf(Float32Array.of(1, Infinity, 2), [3])).toBe(Infinity)
-    expect(sumOf(Float32Array.of(-Infinity, 1, 1, 1, Infinity), [5])).toBe(NaN)
-    expect(sumOf(Float32Array.of(1, 1, NaN), [3])).toBe(NaN)
-  })
-})
-
-describe('the k-th largest by radix select', () => {
-  /** As the engine finds it: two passes of counting, over ranges that are combined. */
-  function kthLargest(values: Float32Array, k: number, ranges: number, strip: number): number {
-    const scalars = Float64Array.of(k, 0)
-    const ranks = new Map<number, number>()
-    const length = Math.max(16, Math.ceil(values.length / ranges / 16) * 16)
-    for (const kind of ['count_high', 'count_low'] as const) {
-      const parts: Partials[] = []
-      for (let from = 0; from < values.length; from += length) {
+  test('count_low counts the lower half of the elements whose upper half is the prefix', () => {
+    for (const n of [1, 3, 15, 16, 17, 63, 1000, 10_001]) {
+      const bits = some(n)
+      words(A, n).set(bits)
+      words(A + 4 * n, 32).fill(0x3f800000)
+      for (const prefix of [0x8000, 0x7fff, 0xbf80, 0x407f, 0xff80, 0x007f, 0xffc0, 0x0000, 0xffff]) {
         bytes(C, COUNTERS_BYTES).fill(0)
-        const to = Math.min(values.length, from + length)
-        for (let at = from; at < to; at += strip) {
-          const n = Math.min(strip, to - at)
-          floats(A, n).set(values.subarray(at, at + n))
-          words(A + 4 * n, 16).fill(0x7f7fffff) // the largest float, beyond the strip
-          if (kind === 'count_high') kernels.count_high(C, A, n)
-          else kernels.count_low(C, scalars[1]!, A, n)
-        }
-        const [even, odd] = [words(C, MANY), words(C + 4 * MANY, MANY)] // counted apart, for speed
-        parts.push([{ kind: 'counts', counts: even.map((count, bin) => count + odd[bin]!) }])
+        kernels.count_low(C, prefix, A, n)
+        const want = counted(Array.from(bits, ordered).flatMap(key => (key >>> 16 === prefix ? [key & 0xffff] : [])))
+        expect({ n, prefix, same: same(total(), want) }).toEqual({ n, prefix, same: true })
       }
-      combine([{ kind, registers: [0], rank: 0, to: 1 }], parts, scalars, ranks)
     }
-    return scalars[1]!
-  }
-  /** Float32Array sorts numerically, with −0 below +0. */
-  const bySorting = (values: Float32Array, k: number): number => values.toSorted()[values.length - k]!
+  })
+})
 
-  const anything = fc.array(fc.float({ noNaN: true }), { minLength: 1, maxLength: 80 })
-  const kinds: Readonly<Record<string, fc.Arbitrary<number[]>>> = {
-    'any floats, infinities and subnormals among them': anything,
-    'negative numbers': anything.map(a => a.map(x => -Math.abs(x))),
-    'equal numbers': fc.tuple(fc.float({ noNaN: true }), fc.integer({ min: 1, max: 80 })).map(([x, n]) => Array<number>(n).fill(x)),
-    'zeros of both signs and their neighbours': fc.array(fc.constantFrom(0, -0, TINY, -TINY), { minLength: 1, maxLength: 80 }),
-    infinities: fc.array(fc.constantFrom(Infinity, -Infinity, 1, -1), { minLength: 1, maxLength: 80 }),
-    'numbers that share their upper 16 bits': fc.array(fc.integer({ min: 0, max: 200 }), { minLength: 1, maxLength: 80 }).map(a => a.map(i => Math.fround(1 + i * 2 ** -23))),
-  }
-  test.each(Object.keys(kinds))('equals sorting: %s', kind => {
+describe('keys', () => {
+  /** The bits in the order of values, as a signed integer. */
+  const keyOf = (bits: number): number => ((bits & 0x7fffffff) > 0x7f800000 ? 0x7fc00000 : bits ^ ((bits >> 31) & 0x7fffffff))
+  const BUCKETS = 4096
+  const list = fc.array(fc.oneof(fc.integer({ min: -(2 ** 31), max: 2 ** 31 - 1 }), fc.constantFrom(0, -(2 ** 31), 0x7f800000, 0x7fc00000, -1, 0x3f800000)), {
+    minLength: 1,
+    maxLength: 60,
+  })
+
+  test('rise with the values', () => {
+    const ascending = [-Infinity, -3e38, -1, -TINY, -0, 0, TINY, 1, 3e38, Infinity, NaN]
+    const keys = ascending.map(v => keyOf(bitsOf(v)))
+    expect(keys).toEqual(keys.toSorted((a, b) => a - b))
+  })
+
+  test('are counted in buckets, and those of some buckets gathered in their order', () => {
     fc.assert(
-      fc.property(kinds[kind]!, fc.nat(), fc.constantFrom(1, 2, 3), (list, pick, ranges) => {
-        const values = Float32Array.from(list)
-        const k = (pick % values.length) + 1
-        expect(kthLargest(values, k, ranges, 16)).toBe(bySorting(values, k))
+      fc.property(list, fc.nat(), fc.nat(), (bits, first, second) => {
+        const n = bits.length
+        const keys = bits.map(keyOf)
+        const [least, most] = [Math.min(...keys), Math.max(...keys)]
+        const shift = Math.max(0, Math.ceil(Math.log2((most - least + 1) / BUCKETS)))
+        const bucketOf = (key: number): number => Math.floor((key - least) / 2 ** shift)
+        words(A, n).set(bits)
+        words(A + 4 * n, 16).set(Array(16).fill(bits[0]!)) // beyond the end
+        bytes(C, 2 * BUCKETS * 4).fill(0)
+        kernels.count_keys(C, A, n, least, shift)
+        const counts = words(C, BUCKETS).map((count, b) => count + words(C + 4 * BUCKETS, BUCKETS)[b]!)
+        const want = new Uint32Array(BUCKETS)
+        for (const key of keys) want[bucketOf(key)]! += 1
+        expect(counts.every((count, b) => count === want[b])).toBe(true)
+
+        const ends = [bucketOf(keys[first % n]!), bucketOf(keys[second % n]!)].toSorted((a, b) => a - b) as [number, number]
+        const inside = bits.filter(b => bucketOf(keyOf(b)) >= ends[0] && bucketOf(keyOf(b)) <= ends[1]).map(b => b >>> 0)
+        for (const place of [D, A]) {
+          const found = kernels.gather_keys(place, A, n, least, shift, ...ends) // at last in its own place
+          expect([...words(place, found)]).toEqual(inside)
+        }
       }),
-      { seed: 2, numRuns: 100, examples: [[[1, -1, 0], 0, 1]] },
+      { seed: 8, numRuns: 300 },
     )
-  })
-
-  test('equals sorting at every rank of 1,000 random bit patterns', () => {
-    const next = wordsFrom(6)
-    const values = new Float32Array(Uint32Array.from({ length: 1000 }, () => next()).buffer).map(v => (Number.isNaN(v) ? 0 : v))
-    const wrong: number[] = []
-    for (let k = 1; k <= 1000; k += 9) if (!Object.is(kthLargest(values, k, 2, 64), bySorting(values, k))) wrong.push(k)
-    expect(wrong).toEqual([])
-  })
-
-  test('a rank beyond the elements is a broken promise, not a wrong number', () => {
-    expect(() => kthLargest(Float32Array.of(1, 2), 3, 1, 16)).toThrow('rank 3 lies within 2 elements')
   })
 })
 
-describe('the interpreter', () => {
-  const forms = [...Object.keys(BINARY).flatMap(op => [`${op}_vv`, `${op}_vs`, ...(COMMUTES.includes(op) ? [] : [`${op}_sv`])]), ...Object.keys(UNARY).map(op => `${op}_v`)]
-  const elementwise = [...forms, 'where_vv', 'where_vs', 'where_sv', 'where_ss', ...FUSED, 'sin_v', 'acos_v']
-  const moving = Object.keys(engine.load).flatMap(dtype => [`load_${dtype.toLowerCase()}`, `store_${dtype.toLowerCase()}`])
-
-  test('knows each kernel by its name', () => {
-    expect(Object.keys(engine.opcodes).toSorted()).toEqual(
-      [...elementwise, ...moving, 'copy', 'fill', 'random', 'sum_add', 'sum_abs', 'sum_dot', 'count_high', 'count_low'].toSorted(),
-    )
-    expect(new Set(Object.values(engine.opcodes)).size).toBe(Object.keys(engine.opcodes).length)
-  })
-
-  /** A program of eight words an op: opcode, d, a, b, c, and three of the op's own. */
-  function runOps(ops: readonly (readonly number[])[], n: number, strip: number): void {
-    words(C, ops.length * 8).fill(0)
-    for (const [i, op] of ops.entries()) words(C + 32 * i, 8).set(op)
-    kernels.run(C, ops.length, n, strip)
-  }
-  const code = (name: string): number => engine.opcodes[name]!
-
-  // 300 elements in strips of 64 through three registers: load, compute, store.
-  test.each(elementwise)('%s gives what a call of the kernel gives', name => {
-    const n = 300
-    const { a, b } = pairs(n, 11)
-    const [rawA, rawB, out] = [A, A + 8192, A + 16_384]
-    const [x, y, z] = [B, B + 4096, B + 8192]
-    const letters = name.split('_')[1]!
-    const operands = [...(name.startsWith('where') ? ['v'] : []), ...letters]
-    const scalars = [2.5, -0.75]
-    const asWords = operands.map((kind, i) => (kind === 'v' ? (i % 2 ? y : x) : bitsOf(scalars[i % 2]!)))
-    floats(rawA, n).set(a)
-    floats(rawB, n).set(b)
-    runOps(
-      [
-        [code('load_f32'), x, rawA, 4],
-        [code('load_f32'), y, rawB, 4],
-        [code(name), z, ...asWords],
-        [code('store_f32'), out, z, 4],
-      ],
-      n,
-      64,
-    )
-    const got = floats(out, n).slice()
-    call[name]!(D, ...operands.map((kind, i) => (kind === 'v' ? (i % 2 ? rawB : rawA) : scalars[i % 2]!)), n)
-    expect(differences(got, floats(D, n))).toEqual([])
-  })
-
-  test('copy and fill', () => {
-    const { a } = pairs(100, 2)
-    const out = A + 16_384
-    floats(A, 100).set(a)
-    runOps(
-      [
-        [code('load_f32'), B, A, 4],
-        [code('copy'), B + 4096, B],
-        [code('store_f32'), out, B + 4096, 4],
-      ],
-      100,
-      32,
-    )
-    expect(differences(floats(out, 100), a)).toEqual([])
-    runOps(
-      [
-        [code('fill'), B, bitsOf(-0.1)],
-        [code('store_f32'), out, B, 4],
-      ],
-      100,
-      32,
-    )
-    expect(differences(floats(out, 100), Array(100).fill(-0.1))).toEqual([])
-  })
-
-  test('keeps the largest magnitude of all strips, and moves on in its input', () => {
-    const values = Float32Array.from({ length: 200 }, (_, i) => (i === 150 ? -7 : Math.sin(i)))
-    for (const [dtype, at] of [
-      ['F32', 0],
-      ['F64', 1],
-      ['BF16', 2],
-      ['F16', 3],
-    ] as const) {
-      bytes(A, 200 * bytesOf(dtype)).set(encode(dtype, values))
-      runOps(
-        [
-          [code(`load_${dtype.toLowerCase()}`), B, A, bytesOf(dtype)],
-          [code(`store_${dtype.toLowerCase()}`), D, B, bytesOf(dtype)],
-        ],
-        200,
-        16,
-      )
-      expect({ at, read: words(C, 8)[5], written: words(C + 32, 8)[5] }).toEqual({ at, read: bitsOf(7), written: bitsOf(7) })
-      expect([...bytes(D, 200 * bytesOf(dtype))]).toEqual([...encode(dtype, values)])
-    }
-  })
-})
-
-test('every exported kernel is tested in this file or in random.test.ts', () => {
+test('every exported kernel is tested in this file, in rows.test.ts or in exponential.test.ts', () => {
   const tested = [
-    ...Object.keys(BINARY).flatMap(op => [`${op}_vv`, `${op}_vs`, ...(COMMUTES.includes(op) ? [] : [`${op}_sv`])]),
-    ...Object.keys(UNARY).map(op => `${op}_v`),
-    ...['where_vv', 'where_vs', 'where_sv', 'where_ss', ...FUSED, 'sin', 'sin_v', 'acos', 'acos_v'],
-    ...['sum_add', 'sum_abs', 'sum_dot', 'sum_take', 'count_high', 'count_low', 'check_f32', 'prepare', 'heap', 'run', 'random'],
+    ...['sin', 'acos', 'count_high', 'count_low', 'count_keys', 'gather_keys', 'check_f32', 'prepare', 'heap'],
+    ...['row_sum', 'row_max', 'row_rank', 'rank_bytes', 'column_add', 'spread_rows', 'spread_columns', 'exp', 'log'],
     ...['f64', 'f32', 'f16', 'bf16', 'f8_e4m3', 'f8_e5m2'].flatMap(dtype => [`load_${dtype}`, `store_${dtype}`]),
   ]
-  const exported = Object.entries<unknown>({ ...kernels }).filter(([, value]) => typeof value === 'function') // the others are opcodes
-  expect(exported.map(([name]) => name).toSorted()).toEqual(tested.toSorted())
+  expect(Object.keys({ ...kernels }).toSorted()).toEqual(tested.toSorted())
 })
 
 test('free memory begins at a multiple of 64, beyond the kernels’ own tables', () => {

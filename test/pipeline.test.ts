@@ -87,8 +87,8 @@ const RUNS: readonly (readonly [how: string, options: PlanOptions, place: 'folde
   ['in this thread', { threads: 1 }, 'memory'],
   ['in this thread with 4 MB', { threads: 1, memory: 4 * MB }, 'memory'],
   ['in this thread with 2 GB', { threads: 1, memory: 2048 * MB }, 'memory'],
-  ['in strips of 64', { threads: 2, tiling: { chunk: 8192 } }, 'folder'],
-  ['in strips of 16,384', { threads: 2, tiling: { chunk: 65_536 } }, 'folder'],
+  ['in chunks of 8,192', { threads: 2, tiling: { chunk: 8192 } }, 'folder'],
+  ['in chunks of 65,536', { threads: 2, tiling: { chunk: 65_536 } }, 'folder'],
 ]
 
 test.each(Object.entries(RECIPES))('%s writes the same bytes in one thread and …', async (_, recipe) => {

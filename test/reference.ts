@@ -4,7 +4,7 @@ import { sizeOf } from '../src/dtype.ts'
 /**
  * The naive evaluator: a formula over whole arrays, one op after the other, written to be read.
  * Elementwise ops round to float32 as the engine does, so there results are equal bit for bit; sums are exact to float64,
- * so what depends on them agrees within a tolerance.
+ * where the engine adds four neighbours in float32 first, so what depends on them agrees within a tolerance.
  */
 export function evaluate(root: Tensor, sources: readonly Float32Array[], uniform: (label: string, size: number) => Float32Array): Float32Array {
   const known = new Map<Tensor, Float64Array>()
@@ -21,7 +21,7 @@ export function evaluate(root: Tensor, sources: readonly Float32Array[], uniform
     if (t.op === 'random') return Float64Array.from(uniform(t.arg as string, sizeOf(t.shape)))
     const inputs = t.inputs.map(value)
     if (t.op === 'sum') return Float64Array.of(inputs[0]!.reduce((a, b) => a + b, 0))
-    if (t.op === 'largest') return Float64Array.of(inputs[0]!.toSorted((a, b) => b - a)[inputs[1]![0]! - 1]!)
+    if (t.op === 'largest') return Float64Array.of(inputs[0]!.toSorted((a, b) => b - a)[Math.floor(inputs[1]![0]!) - 1]! + 0) // a selected zero has no sign
     if (t.op === 'row_sum' || t.op === 'row_max' || t.op === 'row_rank' || t.op === 'column_sum') return LINES[t.op]!(inputs[0]!, rowsOf(t.shape))
     if (t.space === 'number') return Float64Array.of(MAPS[t.op]!(...inputs.map(x => x[0]!)))
     const { rows, columns } = rowsOf(t.shape)
@@ -65,7 +65,7 @@ const MAPS: Readonly<Record<string, (...x: number[]) => number>> = {
   eq: (a, b) => Number(a === b),
   where: (test, yes, no) => (test !== 0 ? yes! : no!),
   abs: Math.abs,
-  sign: Math.sign,
+  sign: a => Number(a! > 0) - Number(a! < 0), // 0 for both zeros and for NaN
   sqrt: Math.sqrt,
   sin: Math.sin,
   acos: x => Math.acos(Math.min(1, Math.max(-1, x!))),

@@ -37,7 +37,7 @@ export const OPS = {
   /** One number for each column. */
   column_sum: 'fold',
   sum: 'fold',
-  /** The k-th largest element; inputs: the tensor, and k as a constant. */
+  /** The k-th largest element; inputs: the tensor, and k: a number, rounded down. */
   largest: 'fold',
 } as const satisfies Record<string, OpClass>
 

@@ -109,6 +109,10 @@ export class Tensor {
   sin(): Tensor {
     return map('sin', this)
   }
+  /** As the sine of x + π/2: exact to a rounding for numbers, which are float64; for tensors the sum rounds to float32 first. */
+  cos(): Tensor {
+    return this.add(Math.PI / 2).sin()
+  }
   /** Arguments beyond ±1 (rounding) count as ±1. */
   acos(): Tensor {
     return map('acos', this)
@@ -157,11 +161,16 @@ export class Tensor {
   mean(): Tensor {
     return this.sum().div(sizeOf(this.shape))
   }
-  /** The k-th largest element, 1 ≤ k ≤ size; exact. Costs a pass. Shape []. */
-  largest(k: number): Tensor {
+  /**
+   * The k-th largest element, 1 ≤ k ≤ size; exact. Costs a pass. Shape [].
+   * A computed k, itself of shape [], is rounded down and then taken into that range.
+   */
+  largest(k: Like): Tensor {
     assert(this.space === 'elements', 'the largest is one of elements')
-    assert(Number.isInteger(k) && k >= 1 && k <= sizeOf(this.shape), `rank ${k} lies within a tensor of ${sizeOf(this.shape)} elements`)
-    return Tensor.of('largest', [this, Tensor.constant(k)], null, [])
+    const size = sizeOf(this.shape)
+    assert(typeof k !== 'number' || (Number.isInteger(k) && k >= 1 && k <= size), `rank ${k} lies within a tensor of ${size} elements`)
+    assert(typeof k === 'number' || k.space === 'number', 'a rank is one number')
+    return Tensor.of('largest', [this, typeof k === 'number' ? Tensor.constant(k) : k.max(1).min(size)], null, [])
   }
 }
 

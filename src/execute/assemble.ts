@@ -17,6 +17,7 @@ import {
   emitThreshold,
   emitUniform,
   type Layout,
+  STRIDE,
 } from '../kernels/vectors.ts'
 import { type ElementOp, isScalar, isSelect, type Operand, type Pass, type Program, scalarIndex } from '../plan/program.ts'
 
@@ -43,7 +44,7 @@ export interface ParameterLayout {
   readonly flags: number
   /** float32, one for each scalar of the program. */
   readonly scalars: number
-  /** Per random stream: the index of the first pair of elements, and two words of key. */
+  /** Per random stream: the state of the first pair of elements, and the second word of its key. */
   readonly streams: number
   /** Per sum four float64 lanes, per select: four counts of what lies below the bracket's end, four of what lies below its beginning, where to collect, and both ends. */
   readonly folds: number
@@ -101,7 +102,7 @@ export function assembleStage(program: Program, index: number, stage: number, va
     outputs: take(4 * targets.length),
     flags: take(4 * (program.sources.length + 1)),
     scalars: take(4 * program.scalars),
-    streams: take(12 * streams),
+    streams: take(8 * streams),
     folds: (size = Math.ceil(size / 16) * 16) && take(FOLD_BYTES * folds.length),
   }
   const masks = folds.length > 0 ? take(64) : null
@@ -196,6 +197,8 @@ interface Writing {
   place(words: readonly [number, number, number, number]): number
 }
 
+const strides = (pairs: number): number => Math.imul(pairs, STRIDE) >>> 0
+
 const PARAMETERS: Local = 0
 const COUNT: Local = 1
 
@@ -249,18 +252,18 @@ function writeStage(code: Code, w: Writing): void {
   const outputMost = w.isOutput ? code.local('v128') : null
   const scalars = new Map<number, Local>()
   const thresholds = new Map<number, Local>()
-  const streams = new Map<number, { readonly pairs: Local; readonly key0: Local; readonly key1: Local; readonly words: Local }>()
+  const streams = new Map<number, { readonly states: Local; readonly key1: Local; readonly words: Local }>()
   let stream = 0
   for (const [i, op] of all.entries()) {
     if (op.kind !== 'random') continue
-    const at = layout.streams + 12 * stream++
+    const at = layout.streams + 8 * stream++
     if (!w.ops.includes(i)) continue
     const first = splat(at)
-    const pairs = ahead(() => {
-      code.get(first, lanes([0, 1, 2, 3]))
+    const states = ahead(() => {
+      code.get(first, lanes([0, STRIDE, strides(2), strides(3)]))
       code.emit('i32x4.add')
     })
-    streams.set(i, { pairs, key0: splat(at + 4), key1: splat(at + 8), words: code.local('v128') })
+    streams.set(i, { states, key1: splat(at + 4), words: code.local('v128') })
   }
   const folders = w.folds.map((fold, i) => (isSelect(fold) ? writeSelect(layout.folds + FOLD_BYTES * i) : writeSum(layout.folds + FOLD_BYTES * i)))
 
@@ -288,10 +291,10 @@ function writeStage(code: Code, w: Writing): void {
     for (const { at, dtype } of sources.values()) advance(at, dtype === 'F32' ? 64 : 32)
     for (const at of buffers.values()) advance(at, 64)
     for (const at of targets) advance(at, w.output === 'F32' ? 64 : 32)
-    for (const { pairs } of streams.values()) {
-      code.get(pairs, constants.word(GROUP / 2))
+    for (const { states } of streams.values()) {
+      code.get(states, constants.word(strides(GROUP / 2)))
       code.emit('i32x4.add')
-      code.set(pairs)
+      code.set(states)
     }
     code.get(COUNT)
     code.i32(GROUP)
@@ -351,13 +354,13 @@ function writeStage(code: Code, w: Writing): void {
         emitLoad(code, constants, 'F32', order, buffers.get(op.buffer)!, v)
         code.set(local)
       } else if (op.kind === 'random') {
-        const { pairs, key0, key1, words } = streams.get(i)!
+        const { states, key1, words } = streams.get(i)!
         if (v % 2 === 0) {
           const here = code.local('v128')
-          code.get(pairs, constants.word(2 * v))
+          code.get(states, constants.word(strides(2 * v)))
           code.emit('i32x4.add')
           code.set(here)
-          emitHash(code, constants, here, key0, key1)
+          emitHash(code, constants, here, key1)
           code.set(words)
         }
         emitHalves(code, constants, order, words, v)

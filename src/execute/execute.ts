@@ -137,7 +137,7 @@ async function shared(plan: Plan, id: number, task: Task, pool: Pool, done: (res
   const helpers = { kernels: createEngine(0).kernels, selector: createSelector() }
   for (const [p, pass] of program.passes.entries()) {
     const take = (step: Step): Promise<readonly Partials[]> => {
-      const ranges = step.kind === 'sample' ? [[0, task.size] as const] : rangesOf(task.size, blockOf(known.columns))
+      const ranges = step.kind === 'sample' ? [[0, task.size] as const] : rangesOf(task.size, blockOf(known.rows))
       return Promise.all(
         ranges.map(async ([start, end]) => {
           const result = await pool.submit({ kind: 'range', id, task, pass: p, step, start, end, known }, p > 0 || step.kind !== 'pass')

@@ -1,7 +1,7 @@
 import { assert } from '../errors.ts'
 import type { Kernels } from '../kernels/kernels.ts'
 import { isScalar, isSelect, type Pass, type ScalarOp, scalarIndex, type VectorOp } from '../plan/program.ts'
-import { BLOCK } from '../plan/tiling.ts'
+import { BLOCK, type Rows } from '../plan/tiling.ts'
 import { type Bracket, fromOrdered, isSingle, type Selector } from './select.ts'
 
 /** One way over a tensor's elements. Most passes take one `pass`; selects look at a sample first, and count all elements when their bracket fails. */
@@ -32,27 +32,27 @@ export interface Helpers {
 /** What is known of a tensor between passes: its numbers, and by slot the numbers of its columns. */
 export interface Known {
   readonly size: number
-  /** The length of a row, 0 where the program does not look at rows. */
-  readonly columns: number
+  readonly rows: Rows
   readonly scalars: Float64Array
   readonly columnValues: Float64Array[]
 }
 
 /** Does a pass: its numbers, then its steps, whose results it puts into what is known. `take` runs a step over the whole tensor, and gives its ranges in order. */
 export async function runPass(pass: Pass, known: Known, { kernels, selector }: Helpers, take: (step: Step) => Promise<readonly Partials[]>): Promise<void> {
-  const { size, columns, scalars, columnValues } = known
+  const { size, rows, scalars, columnValues } = known
+  const columns = rows?.columns ?? 0
   computeScalars(pass, scalars, kernels)
   for (const op of pass.columns) columnValues[op.to] = computeVector(op, columns, columnValues, scalars, kernels)
   const selects = pass.folds.filter(isSelect)
   const ranks = selects.map(s => {
-    const rank = scalars[s.rank]!
+    const rank = Math.floor(scalars[s.rank]!) // a computed rank is a share of a count
     assert(rank >= 1 && rank <= size, `rank ${rank} lies within ${size} elements`)
     return rank
   })
   const isAll = size <= BLOCK
-  const isSampled = isAll || columns === 0 // rows differ more from each other than a few of them would show
+  const isSampled = isAll || rows === null // rows differ more from each other than a few of them would show
   const samples = selects.length > 0 && isSampled ? join(await take({ kind: 'sample' }), selects.length) : []
-  if (isAll) for (const [i, select] of selects.entries()) scalars[select.to] = selector.kthLargest(samples[i]!, [ranks[i]!])[0]!
+  if (isAll) for (const [i, select] of selects.entries()) scalars[select.to] = plusZero(selector.kthLargest(samples[i]!, [ranks[i]!])[0]!)
   if (isAll && selects.length > 0 && selects.length === pass.folds.length) return
 
   const brackets = selects.map((_, i): Bracket => (isAll || !isSampled ? NOTHING : selector.bracketOf(samples[i]!, ranks[i]!, size)))
@@ -65,7 +65,7 @@ export async function runPass(pass: Pass, known: Known, { kernels, selector }: H
     else if (!isAll && !missed) {
       const found = within(selector, parts, ranks[selects.indexOf(fold)]!, size, brackets[selects.indexOf(fold)]!)
       if (found === null) missed = true
-      else scalars[fold.to] = found
+      else scalars[fold.to] = plusZero(found)
     }
   }
   if (!missed) return
@@ -74,7 +74,7 @@ export async function runPass(pass: Pass, known: Known, { kernels, selector }: H
   const lower = addCounts(await take({ kind: 'low', prefixes: upper.map(u => u.bin) }), selects.length)
   for (const [i, { to }] of selects.entries()) {
     const { bin, above } = upper[i]!
-    scalars[to] = fromOrdered(((bin << 16) | descend(lower[i]!, ranks[i]! - above).bin) >>> 0)
+    scalars[to] = plusZero(fromOrdered(((bin << 16) | descend(lower[i]!, ranks[i]! - above).bin) >>> 0))
   }
 }
 
@@ -92,6 +92,9 @@ function addUpColumns(parts: readonly Partial[], columns: number): Float64Array 
   for (const part of parts) if (part.kind === 'columns') for (const block of part.blocks) for (let c = 0; c < columns; c++) total[c] = total[c]! + block[c]!
   return total
 }
+
+/** A selected zero has no sign: a bracket does not tell the two zeros apart. */
+const plusZero = (value: number): number => value + 0
 
 function addUp(parts: readonly Partial[]): number {
   let total = 0

@@ -1,10 +1,11 @@
 import { bytesOf, type FloatDType } from '../dtype.ts'
 import { assert } from '../errors.ts'
 import { COUNTERS_BYTES, createEngine, type Engine, NONFINITE } from '../kernels/kernels.ts'
+import { STRIDE } from '../kernels/vectors.ts'
 import { isNative, type MemoryMap, mapMemory } from '../plan/budget.ts'
 import { isSelect, lastStage, type Program, type Stage, sourcesOf } from '../plan/program.ts'
 import { streamKey } from '../plan/random.ts'
-import { BLOCK, blockOf, type Tiling } from '../plan/tiling.ts'
+import { BLOCK, blockOf, type Rows, type Tiling } from '../plan/tiling.ts'
 import { type Assembled, assembleStage, EACH, FOLD_BYTES, GROUP, masksFor, OVERFLOWING, SELECT, type Variant } from './assemble.ts'
 import { computeVector, type Known, type Partial, type Partials, type Step } from './folds.ts'
 import { isSingle, PIECE, piecesOf } from './select.ts'
@@ -42,7 +43,7 @@ export interface Finding {
 export interface Runner {
   readonly engine: Engine
   /** Reads a tensor's inputs, which then stay until the next call of `hold`. The plan has made room for them. */
-  hold(program: Program, known: Pick<Known, 'size' | 'columns'>, ports: Ports): Promise<void>
+  hold(program: Program, known: Pick<Known, 'size' | 'rows'>, ports: Ports): Promise<void>
   /** Runs one job; tells the first finding of each port in each chunk. Gives what the pass gathered. */
   run(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials>
 }
@@ -55,6 +56,14 @@ interface Loaded extends Omit<Assembled, 'bytes'> {
   tail?(parameters: number, n: number): void
 }
 
+/** Runs the code of a pass on a chunk of `n` elements that begins with element `from` of the tensor. */
+type Call = (addresses: readonly number[], outputs: readonly number[], n: number, from: number) => void
+
+interface StageRun {
+  readonly code: Loaded
+  readonly call: Call
+}
+
 /** A runner with `bytes` of WebAssembly memory, as plan/budget.ts counted them. */
 export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAssembly.Module): Runner {
   const { chunk } = tiling
@@ -62,7 +71,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   const engine = createEngine(bytes, kernelModule)
   const { kernels, memory, heap } = engine
   const loaded = new Map<Program, Map<string, Loaded>>()
-  const maps = new Map<Program, Map<number, MemoryMap>>()
+  const maps = new Map<Program, Map<string, MemoryMap>>()
   let held: readonly number[] = []
   return { engine, hold, run }
 
@@ -81,16 +90,17 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     return fresh
   }
 
-  function mapOf(program: Program, columns: number): MemoryMap {
-    const own = maps.get(program) ?? new Map<number, MemoryMap>()
+  function mapOf(program: Program, rows: Rows): MemoryMap {
+    const own = maps.get(program) ?? new Map<string, MemoryMap>()
     maps.set(program, own)
-    const known = own.get(columns) ?? mapMemory(program, tiling, columns)
-    own.set(columns, known)
+    const key = `${rows?.columns} ${blockOf(rows)}`
+    const known = own.get(key) ?? mapMemory(program, tiling, rows)
+    own.set(key, known)
     return known
   }
 
-  async function hold(program: Program, { size, columns }: Pick<Known, 'size' | 'columns'>, ports: Ports): Promise<void> {
-    let free = heap + mapOf(program, columns).size
+  async function hold(program: Program, { size, rows }: Pick<Known, 'size' | 'rows'>, ports: Ports): Promise<void> {
+    let free = heap + mapOf(program, rows).size
     held = program.sources.map(dtype => {
       const at = free
       free += Math.ceil((size * bytesOf(dtype)) / 64) * 64 + 64
@@ -104,19 +114,17 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   }
 
   async function run(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials> {
-    return job.step.kind === 'pass' ? await runPass(job, ports, found) : job.step.kind === 'sample' ? await sample(job, ports) : await count(job, ports)
+    return job.step.kind === 'pass' ? await runPass(job, ports, found) : job.step.kind === 'sample' ? await sample(job, ports, found) : await count(job, ports)
   }
 
   async function runPass(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials> {
     const { program, start, end } = job
     const pass = program.passes[job.pass]!
-    const map = mapOf(program, job.known.columns)
+    const map = mapOf(program, job.known.rows)
     const { chunk } = map
-    const block = blockOf(job.known.columns)
-    const last = pass.stages.length - 1
-    const codes = lastStage(pass).ops.length > 0 ? pass.stages.map((_, stage) => load(program, job.pass, stage, 'main')) : [] // a copy of integers looks at nothing
-    const calls = codes.map(code => prepare(job, code, map))
-    const code = codes[last]
+    const block = blockOf(job.known.rows)
+    const runs = lastStage(pass).ops.length > 0 ? stagesOf(job, map, 'main') : [] // a copy of integers looks at nothing
+    const code = runs.at(-1)?.code
     const isOutput = pass.output !== null
     const results = isOutput ? [heap + (isNative(program.output) ? map.stored : map.wide)] : map.results.map(at => heap + at)
     const brackets = job.step.kind === 'pass' ? job.step.brackets : []
@@ -142,16 +150,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     for (let from = start; from < end; from += chunk) {
       const n = Math.min(chunk, end - from)
       const addresses = await place(job, map, reads, n, from, ports)
-      if (code) {
-        for (const source of convert(job, map, addresses, n)) report(job, map, source, addresses[source]!, n, from, found)
-        for (const [stage, call] of calls.entries()) {
-          spread(job, map, pass.stages[stage]!, n)
-          call(addresses, stage === last ? results : map.results.map(at => heap + at), n, from)
-          if (stage < last) rowOps(job, map, pass.stages[stage]!, n)
-          for (const [source, dtype] of program.sources.entries())
-            if (isNative(dtype) && flagged(codes[stage]!, map, source)) report(job, map, source, addresses[source]!, n, from, found)
-        }
-      }
+      if (code) compute(job, map, runs, addresses, results, n, from, found)
       if (isOutput) finishOutput(job, code!, map, addresses, n, from, found)
       let column = 0
       for (const [i, f] of folds.entries()) {
@@ -180,22 +179,24 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
 
   /** Fills the buffers of a stage: the numbers of rows or columns, for each element. */
   function spread({ known, program }: Job, map: MemoryMap, { spreads }: Stage, n: number): void {
-    const rows = n / known.columns
+    const columns = known.rows?.columns ?? 0
+    const rows = n / columns
     for (const { buffer, from, slot } of spreads) {
-      if (from === 'columns') vector(map.columns[slot]!, known.columns).set(known.columnValues[slot]!)
+      if (from === 'columns') vector(map.columns[slot]!, columns).set(known.columnValues[slot]!)
       const fill = from === 'rows' ? kernels.spread_rows : kernels.spread_columns
-      fill(heap + map.buffers[buffer]!, heap + map[from][slot]!, rows, known.columns)
+      fill(heap + map.buffers[buffer]!, heap + map[from][slot]!, rows, columns)
     }
     if (n % GROUP !== 0) for (let b = 0; b < program.buffers; b++) clearEnd(heap + map.buffers[b]!, n, 4)
   }
 
   /** What a stage ends in: row ops on its results, then arithmetic on the numbers of rows. */
   function rowOps({ known }: Job, map: MemoryMap, { rowOps: ops, rows: arithmetic }: Stage, n: number): void {
-    const rows = n / known.columns
+    const columns = known.rows?.columns ?? 0
+    const rows = n / columns
     for (const [i, { op, to }] of ops.entries()) {
       const of = heap + map.results[i]!
-      if (op === 'row_rank') kernels.row_rank(heap + map.buffers[to]!, of, rows, known.columns, heap + map.ranks)
-      else kernels[op](heap + map.rows[to]!, of, rows, known.columns)
+      if (op === 'row_rank') kernels.row_rank(heap + map.buffers[to]!, of, rows, columns, heap + map.ranks)
+      else kernels[op](heap + map.rows[to]!, of, rows, columns)
     }
     const vectors = map.rows.map(at => vector(at, rows))
     for (const op of arithmetic) vectors[op.to]!.set(computeVector(op, rows, vectors, known.scalars, kernels))
@@ -203,9 +204,42 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
 
   /** The sums of the columns of a chunk, which is a block where rows matter. */
   function sumColumns({ known }: Job, map: MemoryMap, of: number, n: number): Float64Array {
-    const sums = vector(map.columns[0]!, known.columns).fill(0) // spread before the loop over elements, and free after it
-    kernels.column_add(sums.byteOffset, of, n / known.columns, known.columns)
+    const columns = known.rows?.columns ?? 0
+    const sums = vector(map.columns[0]!, columns).fill(0) // spread before the loop over elements, and free after it
+    kernels.column_add(sums.byteOffset, of, n / columns, columns)
     return sums.slice()
+  }
+
+  /** Runs a pass's stages on a chunk; tells which sources held something that is not finite. */
+  function compute(
+    job: Job,
+    map: MemoryMap,
+    runs: readonly StageRun[],
+    addresses: readonly number[],
+    outputs: readonly number[],
+    n: number,
+    from: number,
+    found: (finding: Finding) => void,
+  ): void {
+    const { program } = job
+    const { stages } = program.passes[job.pass]!
+    for (const source of convert(job, map, addresses, n)) report(job, map, source, addresses[source]!, n, from, found)
+    for (const [stage, { code, call }] of runs.entries()) {
+      const isLast = stage === stages.length - 1
+      spread(job, map, stages[stage]!, n)
+      call(addresses, isLast ? outputs : map.results.map(at => heap + at), n, from)
+      if (!isLast) rowOps(job, map, stages[stage]!, n)
+      for (const [source, dtype] of program.sources.entries()) if (isNative(dtype) && flagged(code, map, source)) report(job, map, source, addresses[source]!, n, from, found)
+    }
+  }
+
+  /** The code of each stage of a pass, the last in a variant of its own. */
+  function stagesOf(job: Job, map: MemoryMap, variant: Variant): readonly StageRun[] {
+    const { program, pass } = job
+    return program.passes[pass]!.stages.map((_, stage, all) => {
+      const code = load(program, pass, stage, stage === all.length - 1 ? variant : 'main')
+      return { code, call: prepare(job, code, map) }
+    })
   }
 
   function bracketed({ at, to, isFull, isSingle }: { at: number; to: number; isFull: boolean; isSingle: boolean }): Partial {
@@ -215,14 +249,15 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   }
 
   /** The operands of the selects, of all elements or of a sample of them. */
-  async function sample(job: Job, ports: Ports): Promise<Partials> {
+  async function sample(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials> {
     const { program, end } = job
     const pass = program.passes[job.pass]!
-    const map = mapOf(program, job.known.columns)
+    const map = mapOf(program, job.known.rows)
     const { chunk } = map
     const call = tapping(job, map)
     const count = pass.folds.filter(isSelect).length
     const isAll = end <= BLOCK
+    const tell = isAll && count === program.passes[job.pass]!.folds.length ? found : () => {} // else the pass that follows tells
     const pieces = isAll ? [] : piecesOf(end)
     const size = isAll ? end : pieces.length * PIECE
     const values = Array.from({ length: count }, () => new Float32Array(size))
@@ -238,7 +273,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
         for (let p = 0; p < n; p += PIECE)
           for (const slot of reads) await readPiece(job, slot, addresses[slot]! + p * bytesOf(program.sources[slot]!), pieces[(done + p) / PIECE]!, ports)
       }
-      for (const [i, at] of call(addresses, n, isAll ? done : 0).entries()) values[i]!.set(new Float32Array(memory.buffer, at, n), done)
+      for (const [i, at] of call(addresses, n, isAll ? done : 0, tell).entries()) values[i]!.set(new Float32Array(memory.buffer, at, n), done)
     }
     return values.map(v => ({ kind: 'values', values: v }))
   }
@@ -254,7 +289,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   async function count(job: Job, ports: Ports): Promise<Partials> {
     const { program, start, end, step } = job
     const pass = program.passes[job.pass]!
-    const map = mapOf(program, job.known.columns)
+    const map = mapOf(program, job.known.rows)
     const call = tapping(job, map)
     const selects = pass.folds.filter(isSelect)
     const counters = selects.map((_, i) => heap + map.counters[i]!)
@@ -263,7 +298,8 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     for (let from = start; from < end; from += map.chunk) {
       const n = Math.min(map.chunk, end - from)
       const addresses = await place(job, map, sourcesOf(pass), n, from, ports)
-      for (const [i, tap] of call(addresses, n, from).entries()) {
+      for (const [i, tap] of call(addresses, n, from, () => {}).entries()) {
+        // the pass has told, or the sample
         if (step.kind === 'low') kernels.count_low(counters[i]!, step.prefixes[i]!, tap, n)
         else if (first[i] === i) kernels.count_high(counters[i]!, tap, n)
       }
@@ -273,19 +309,11 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   }
 
   /** Computes the operands of a pass's selects for a chunk; gives where they lie. */
-  function tapping(job: Job, map: MemoryMap): (addresses: readonly number[], n: number, from: number) => readonly number[] {
-    const { program } = job
-    const { stages, folds } = program.passes[job.pass]!
-    const last = stages.length - 1
-    const calls = stages.map((_, stage) => prepare(job, load(program, job.pass, stage, stage === last ? 'taps' : 'main'), map))
-    const taps = map.selects.slice(0, folds.filter(isSelect).length).map(at => heap + at)
-    return (addresses, n, from) => {
-      convert(job, map, addresses, n)
-      for (const [stage, call] of calls.entries()) {
-        spread(job, map, stages[stage]!, n)
-        call(addresses, stage === last ? taps : map.results.map(at => heap + at), n, from)
-        if (stage < last) rowOps(job, map, stages[stage]!, n)
-      }
+  function tapping(job: Job, map: MemoryMap) {
+    const runs = stagesOf(job, map, 'taps')
+    const taps = map.selects.slice(0, job.program.passes[job.pass]!.folds.filter(isSelect).length).map(at => heap + at)
+    return (addresses: readonly number[], n: number, from: number, found: (finding: Finding) => void): readonly number[] => {
+      compute(job, map, runs, addresses, taps, n, from, found)
       return taps
     }
   }
@@ -311,12 +339,12 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   }
 
   /** Turns chunks of dtypes that the code does not read into float32; gives the sources that held something that is not finite. */
-  function convert({ program }: Job, map: MemoryMap, addresses: readonly number[], n: number): readonly number[] {
+  function convert(job: Job, map: MemoryMap, addresses: readonly number[], n: number): readonly number[] {
     const damaged: number[] = []
-    for (const [slot, dtype] of program.sources.entries()) {
+    for (const slot of sourcesOf(job.program.passes[job.pass]!)) {
       const to = map.converted[slot]
       if (to === null || to === undefined) continue
-      const largest = engine.load[dtype as FloatDType](heap + to, addresses[slot]!, n) // only floats are converted
+      const largest = engine.load[job.program.sources[slot] as FloatDType](heap + to, addresses[slot]!, n) // only floats are converted
       clearEnd(heap + to, n, 4)
       if (largest >>> 0 >= NONFINITE) damaged.push(slot)
     }
@@ -324,7 +352,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   }
 
   /** The call of a stage's code for a chunk. */
-  function prepare({ program, pass, known: { scalars }, key }: Job, code: Loaded, map: MemoryMap) {
+  function prepare({ program, pass, known: { scalars }, key }: Job, code: Loaded, map: MemoryMap): Call {
     const { layout, stage } = code
     const base = parametersOf(code, map)
     const endOf = code.constants.reduce((most, c) => Math.max(most, c.at + c.words.length * 4), layout.size)
@@ -334,17 +362,20 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     new Uint8Array(memory.buffer, base, layout.size).fill(0)
     new Float32Array(memory.buffer, base + layout.scalars, scalars.length).set(scalars)
     for (const { at, words: own } of code.constants) words.set(own, (base + at) / 4)
-    for (const [i, at] of map.buffers.entries()) words[(base + layout.buffers) / 4 + i] = heap + at
     const set = (addresses: readonly number[], outputs: readonly number[], from: number, shift: number): void => {
       for (const [slot, dtype] of program.sources.entries()) {
         const to = map.converted[slot]
         const isConverted = to !== null && to !== undefined
         words[(base + layout.sources) / 4 + slot] = (isConverted ? heap + to : addresses[slot]!) + shift * (isConverted ? 4 : bytesOf(dtype))
       }
-      for (let i = 0; i < code.stored; i++) words[(base + layout.outputs) / 4 + i] = outputs[i]!
-      for (const [i, label] of labels.entries()) words.set([((from + shift) % 2 ** 32) / 2, ...streamKey(key, label, from)], (base + layout.streams) / 4 + 3 * i)
+      for (let i = 0; i < code.stored; i++) words[(base + layout.outputs) / 4 + i] = outputs[i]! + shift * 4 // shifted only where there are folds, and no output
+      for (const [i, at] of map.buffers.entries()) words[(base + layout.buffers) / 4 + i] = heap + at + shift * 4
+      for (const [i, label] of labels.entries()) {
+        const [key0, key1] = streamKey(key, label, from)
+        words.set([key0 + Math.imul(((from + shift) % 2 ** 32) / 2, STRIDE), key1], (base + layout.streams) / 4 + 2 * i)
+      }
     }
-    return (addresses: readonly number[], outputs: readonly number[], n: number, from: number): void => {
+    return (addresses, outputs, n, from) => {
       const whole = code.tail ? n - (n % GROUP) : n
       if (whole > 0) {
         set(addresses, outputs, from, 0)
@@ -386,7 +417,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   function report({ program }: Job, map: MemoryMap, source: number, address: number, n: number, from: number, found: (finding: Finding) => void): void {
     const dtype = program.sources[source] as FloatDType // only floats are looked at
     const width = bytesOf(dtype)
-    const room = new Uint32Array(memory.buffer, heap + map.wide, GROUP)
+    const room = new Uint32Array(memory.buffer, heap + (isNative(program.output) ? map.wide : map.stored), GROUP) // the other one holds the output
     for (let s = 0; s < n; s += GROUP) {
       const m = Math.min(GROUP, n - s)
       if (engine.load[dtype](room.byteOffset, address + s * width, m) >>> 0 < NONFINITE) continue

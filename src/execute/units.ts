@@ -148,10 +148,10 @@ export function createUnitRunner({ inputs, outputs, programs, memory, kernels }:
 
 /** What is known of a tensor before its first pass. */
 export function startOf(program: Program, { shape, size, constants }: Task): Known {
-  const columns = isByRows(program) ? rowsOf(shape).columns : 0
+  const rows = isByRows(program) ? rowsOf(shape) : null
   const scalars = new Float64Array(program.scalars)
   scalars.set(constants)
-  return { size, columns, scalars, columnValues: Array.from({ length: program.columns }, () => new Float64Array(columns)) }
+  return { size, rows, scalars, columnValues: Array.from({ length: program.columns }, () => new Float64Array(rows?.columns ?? 0)) }
 }
 
 function note(into: Map<string, Nonfinite>, task: Task, { source, index, value }: Finding): void {

@@ -335,34 +335,35 @@ function emitNarrowF16(code: Code, constants: Constants, x: Local): void {
   code.emit('v128.and', 'v128.or')
 }
 
+/** What the state grows by from pair to pair: 2^32 over the golden ratio. Neighbours, rows and other round distances become far apart in every bit. */
+export const STRIDE = 0x9e3779b9
+
 /**
  * A counter-based generator: 16 random bits for an element depend on nothing but the key and the element's index, so any order, thread or resumption
- * gives the same numbers. A word of 32 bits serves two neighbours, the lower half the even one. It is the hash [16 21f0aaad 15 735a2d97 15] (found by
- * TheIronBorn with Chris Wellons' hash-prospector, https://github.com/skeeto/hash-prospector/issues/19; measured bias 0.107) of the pair's index plus
- * key0, with key1 entering after the first multiplication. A quarter of the cost of Philox4x32-7, which reaches the quality of BigCrush; a mask over
- * weights needs less. test/random.test.ts tests its statistics.
+ * gives the same numbers. A word of 32 bits serves two neighbours, the lower half the even one. It is splitmix32: the hash [16 21f0aaad 15 735a2d97 15]
+ * (found by TheIronBorn with Chris Wellons' hash-prospector, https://github.com/skeeto/hash-prospector/issues/19) of `states`, which are key0 plus
+ * STRIDE times the pair's index, with key1 entering after the first multiplication. Without the stride half of all keys show patterns at distances of
+ * 2^11 to 2^14, which are the lengths of rows. A fraction of the cost of Philox4x32-7, which reaches the quality of BigCrush; a mask over weights needs
+ * less. test/random.test.ts tests its statistics.
  */
-export function emitHash(code: Code, constants: Constants, pairs: Local, key0: Local, key1: Local): void {
+export function emitHash(code: Code, constants: Constants, states: Local, key1: Local): void {
   const x = code.local('v128')
-  const shifted = (bits: number): void => {
-    code.get(x, x)
+  const shifted = (from: Local, bits: number): void => {
+    code.get(from, from)
     code.i32(bits)
     code.emit('i32x4.shr_u', 'v128.xor')
   }
-  code.get(pairs, key0)
-  code.emit('i32x4.add')
-  code.set(x)
-  shifted(16)
+  shifted(states, 16)
   code.get(constants.word(0x21f0aaad))
   code.emit('i32x4.mul')
   code.get(key1)
   code.emit('v128.xor')
   code.set(x)
-  shifted(15)
+  shifted(x, 15)
   code.get(constants.word(0x735a2d97))
   code.emit('i32x4.mul')
   code.set(x)
-  shifted(15)
+  shifted(x, 15)
 }
 
 /** Pushes the 16 bits of each element of vector `vector`, from the words of its pair of vectors. */

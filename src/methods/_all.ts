@@ -1,19 +1,51 @@
 // Written by `npm run generate`. Do not edit.
+import arcee_fusion from './arcee_fusion.ts'
+import breadcrumbs from './breadcrumbs.ts'
+import breadcrumbs_ties from './breadcrumbs_ties.ts'
+import consensus from './consensus.ts'
 import dare_linear from './dare_linear.ts'
 import dare_ties from './dare_ties.ts'
+import della from './della.ts'
+import della_linear from './della_linear.ts'
+import geometric_median from './geometric_median.ts'
+import karcher from './karcher.ts'
 import linear from './linear.ts'
+import localize_stitch from './localize_stitch.ts'
 import type { AnyMethod } from './method.ts'
+import model_stock from './model_stock.ts'
+import multislerp from './multislerp.ts'
+import nearswap from './nearswap.ts'
+import nuslerp from './nuslerp.ts'
 import passthrough from './passthrough.ts'
+import ram from './ram.ts'
+import ramplus_tl from './ramplus_tl.ts'
+import sce from './sce.ts'
 import slerp from './slerp.ts'
 import task_arithmetic from './task_arithmetic.ts'
 import ties from './ties.ts'
 
 /** Every merge method by its recipe name: the files of this folder. */
 export const METHODS: Readonly<Record<string, AnyMethod>> = {
+  arcee_fusion,
+  breadcrumbs,
+  breadcrumbs_ties,
+  consensus,
   dare_linear,
   dare_ties,
+  della,
+  della_linear,
+  geometric_median,
+  karcher,
   linear,
+  localize_stitch,
+  model_stock,
+  multislerp,
+  nearswap,
+  nuslerp,
   passthrough,
+  ram,
+  ramplus_tl,
+  sce,
   slerp,
   task_arithmetic,
   ties,

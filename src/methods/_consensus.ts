@@ -22,10 +22,15 @@ export function combine(vectors: readonly Weighted[], { consensus, normalize }: 
     const total = vectors.reduce((t, v) => t + v.weight, 0)
     return normalize && Math.abs(total) >= NEARLY_ZERO ? sum(weighted).div(total) : sum(weighted)
   }
-  const isPositive = sum(weighted).ge(0)
-  const agrees = weighted.map(d => where(isPositive, d.gt(0), d.lt(0))) // a zero never votes
+  const agrees = votes(weighted)
   const mixed = sum(weighted.map((d, i) => where(agrees[i]!, d, 0)))
   if (!normalize) return mixed
   const voted = sum(agrees.map((a, i) => a.mul(vectors[i]!.weight)))
   return mixed.div(where(voted.eq(0), 1, voted))
+}
+
+/** For each tensor, 1 where its entry has the sign of the sum of all entries (+ if that is 0), else 0. A zero never votes. */
+export function votes(tensors: readonly Tensor[]): readonly Tensor[] {
+  const isPositive = sum(tensors).ge(0)
+  return tensors.map(t => where(isPositive, t.gt(0), t.lt(0)))
 }

@@ -13,8 +13,8 @@ export interface MethodText {
   readonly rows: readonly (readonly string[])[]
   /** An example in both forms. */
   readonly recipe: string
-  /** What the example computes for each tensor, as lines of mathematics, and for which values it was written down. */
-  readonly formula: { readonly lines: string; readonly of: string }
+  /** What the example computes for each tensor, as lines of mathematics, for which values it was written down, and which of them the example leaves out. */
+  readonly formula: { readonly lines: string; readonly of: string; readonly besides: Readonly<Record<string, number>> }
 }
 
 const BASES: Readonly<Record<BaseRole, string>> = {
@@ -55,6 +55,8 @@ export function rangeOf(spec: Param): { readonly fallback: string; readonly rang
 /** What recipe and formula set, a list for each model its own; other parameters keep their defaults. */
 const EXAMPLE: Readonly<Record<string, number | readonly number[]>> = { weight: [0.5, 0.25], density: 0.3, t: 0.25 }
 const EXAMPLE_SHAPE = [1000]
+/** What the formula sets and the recipe does not: all iterations of a method would fill pages. */
+const SHORTENED: Readonly<Record<string, number>> = { max_iter: 1 }
 
 /** The example's value of a parameter, for the model of that index; null where it sets none. */
 function exampleOf(param: string, index = 0): number | null {
@@ -69,7 +71,8 @@ const mergedModels = (method: AnyMethod): readonly string[] => (method.base === 
 /** Runs the method on unread tensors, as the planner does, and shows what it wrote down. */
 function formulaFor(method: AnyMethod): MethodText['formula'] {
   const params = Object.entries(method.params)
-  const shared = Object.fromEntries(params.filter(([, spec]) => spec.scope !== 'model').map(([name, spec]) => [name, exampleOf(name) ?? spec.default ?? null]))
+  const besides = Object.fromEntries(Object.entries(SHORTENED).filter(([name]) => Object.hasOwn(method.params, name)))
+  const shared = Object.fromEntries(params.filter(([, spec]) => spec.scope !== 'model').map(([name, spec]) => [name, exampleOf(name) ?? besides[name] ?? spec.default ?? null]))
   const each = (index: number) =>
     Object.fromEntries(params.filter(([, spec]) => spec.scope === 'model').map(([name, spec]) => [name, exampleOf(name, index) ?? (spec.default as number | undefined) ?? 1]))
   const inputs = [...new Set([...(method.base === 'unused' ? [] : ['base']), ...mergedModels(method)])]
@@ -78,7 +81,7 @@ function formulaFor(method: AnyMethod): MethodText['formula'] {
   const models = mergedModels(method).map((model, index) => ({ ...each(index), index, tensor: tensorOf(model), delta: tensorOf(model).sub(base) }) as AnyModel) // numbers by the names of params
   const root = method.merge({ name: 'tensor', shape: EXAMPLE_SHAPE, base, models, random: label => Tensor.random(String(label), EXAMPLE_SHAPE) }, shared)
   const kept = Object.entries(shared).filter(([name, value]) => value !== null && exampleOf(name) === null)
-  return { lines: show(root, input => inputs[input]!), of: [`a tensor of ${EXAMPLE_SHAPE[0]} elements`, ...kept.map(([name, value]) => `${name} ${value}`)].join(', ') }
+  return { lines: show(root, input => inputs[input]!), of: [`a tensor of ${EXAMPLE_SHAPE[0]} elements`, ...kept.map(([name, value]) => `${name} ${value}`)].join(', '), besides }
 }
 
 function recipeFor(name: string, method: AnyMethod): string {
@@ -97,7 +100,16 @@ function recipeFor(name: string, method: AnyMethod): string {
     ...(written('merge') ? [`parameters: { ${written('merge')} }`] : []),
     'dtype: bfloat16',
   ]
-  const isTaskVectors = method.base === 'required'
-  const call = `${name}(${[...models.map(model => (isTaskVectors ? `${model} - base` : model)), ...example.map(param => `${param}=${typeof EXAMPLE[param] === 'number' ? EXAMPLE[param] : `(${EXAMPLE[param]!.slice(0, models.length).join(', ')})`}`)].join(', ')})`
+  const isTaskVectors = method.base === 'required' && !method.laws.deltas
+  const argument = (param: string): string => {
+    const value = EXAMPLE[param]!
+    return `${param}=${typeof value === 'number' ? value : `(${value.slice(0, models.length).join(', ')})`}`
+  }
+  const spelt = [
+    ...models.map(model => (isTaskVectors ? `${model} - base` : model)),
+    ...example.map(argument),
+    ...(method.base === 'optional' || method.laws.deltas ? ['base=base'] : []),
+  ]
+  const call = `${name}(${spelt.join(', ')})`
   return `As a mergekit recipe:\n\n${yaml.map(l => `    ${l}`).join('\n')}\n\nAs an expression:\n\n    ${isTaskVectors ? `base + ${call}` : call}\n`
 }

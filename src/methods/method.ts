@@ -92,7 +92,11 @@ export interface Method<P extends Params = Params> {
     readonly copies: true | string
     /** One expert at weight 1 gives that expert. */
     readonly single: true | string
+    /** Merging task vectors gives what merging the models gives, less the base. Left out where it holds, or where there is no base. */
+    readonly deltas?: string
   }
+  /** Oddities of a combination of parameters that the plan should tell; gets those of each model that are plain numbers. */
+  readonly remarks?: (models: readonly Readonly<Record<string, number>>[]) => readonly string[]
   /** Pure and cheap: writes down the expression for one output tensor, reads no bytes. */
   merge(inputs: Inputs<P>, params: Values<P>): Tensor
 }

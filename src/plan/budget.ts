@@ -1,7 +1,7 @@
 import { bytesOf, type DType, isFloat } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import { isSelect, type Pass, type Program } from './program.ts'
-import { BLOCK, chunkOf, type Tiling } from './tiling.ts'
+import { BLOCK, chunkOf, type Rows, type Tiling } from './tiling.ts'
 
 /** Engine memory when nobody says otherwise. Node itself takes about 100 MB more. */
 export const DEFAULT_MEMORY = 256 * 2 ** 20
@@ -54,10 +54,10 @@ export interface MemoryMap {
   readonly size: number
 }
 
-/** `columns`: the length of the tensor's rows, 0 where the program does not look at rows. */
-export function mapMemory(program: Program, tiling: Tiling, columns = 0): MemoryMap {
+export function mapMemory(program: Program, tiling: Tiling, shape: Rows = null): MemoryMap {
   const { sources, output, scalars, passes } = program
-  const chunk = chunkOf(columns, tiling)
+  const chunk = chunkOf(shape, tiling)
+  const columns = shape?.columns ?? 0
   let size = 0
   const take = (bytes: number): number => {
     const at = size
@@ -99,15 +99,15 @@ export interface BudgetRequest {
   readonly threads: number
   /** Fixed by tests of the law that tiling changes no byte. */
   readonly tiling?: Tiling | undefined
-  /** Every program, with every length of row that it meets, 0 where rows do not matter. */
-  readonly needs: readonly { readonly program: Program; readonly columns: number }[]
+  /** Every program, with every kind of rows that it meets. */
+  readonly needs: readonly { readonly program: Program; readonly rows: Rows }[]
   /** For each task that looks at its inputs more than once, their bytes. */
   readonly rereading: readonly number[]
 }
 
 /** Chooses the chunk so that every program fits; throws when even the smallest does not. What is left keeps inputs between passes. */
 export function planMemory({ memory, threads, tiling: fixed, needs, rereading }: BudgetRequest): MemoryPlan {
-  const need = (tiling: Tiling): number => KERNEL_BYTES + needs.reduce((most, n) => Math.max(most, mapMemory(n.program, tiling, n.columns).size), 0)
+  const need = (tiling: Tiling): number => KERNEL_BYTES + needs.reduce((most, n) => Math.max(most, mapMemory(n.program, tiling, n.rows).size), 0)
   const share = Math.min(Math.floor(memory / threads), WASM_LIMIT)
   let tiling: Tiling = fixed ?? { chunk: BLOCK }
   while (!fixed && need(tiling) > share && tiling.chunk > MIN_CHUNK) tiling = { chunk: tiling.chunk / 2 }

@@ -17,7 +17,7 @@ import { type Compiled, compile, compileCopy } from './passes.ts'
 import { isByRows, type Program, rereads, sourcesOf } from './program.ts'
 import { provenance } from './provenance.ts'
 import { randomKey } from './random.ts'
-import type { Tiling } from './tiling.ts'
+import { blockOf, type Rows, type Tiling } from './tiling.ts'
 
 /** A file to read. */
 export interface InputFile {
@@ -195,13 +195,13 @@ function inputFiles(checkpoints: ReadonlyMap<string, Checkpoint>): { files: Inpu
   return { files, first }
 }
 
-/** Every program with every length of row that it meets, if rows matter to it. */
-function distinctNeeds(tasks: readonly Task[], programs: readonly Program[]): { program: Program; columns: number }[] {
-  const needs = new Map<string, { program: Program; columns: number }>()
+/** Every program with every kind of rows that it meets, if rows matter to it. */
+function distinctNeeds(tasks: readonly Task[], programs: readonly Program[]): { program: Program; rows: Rows }[] {
+  const needs = new Map<string, { program: Program; rows: Rows }>()
   for (const task of tasks) {
     const program = programs[task.program]!
-    const columns = isByRows(program) ? rowsOf(task.shape).columns : 0
-    needs.set(`${task.program} ${columns}`, { program, columns })
+    const rows = isByRows(program) ? rowsOf(task.shape) : null
+    needs.set(`${task.program} ${rows?.columns} ${blockOf(rows)}`, { program, rows })
   }
   return [...needs.values()]
 }

@@ -7,8 +7,22 @@ export interface Tiling {
   readonly chunk: number
 }
 
-/** Elements of a block of rows of `columns`; 0 where rows do not matter. */
-export const blockOf = (columns: number): number => (columns === 0 ? BLOCK : Math.max(1, Math.floor(BLOCK / columns)) * columns)
+/** The rows of a tensor and their length, where a program looks at rows; else null. */
+export type Rows = { readonly rows: number; readonly columns: number } | null
+
+/**
+ * Elements of a block where rows matter: as many whole rows as make about as many elements, a multiple of 16, so that the groups of generated code
+ * and the pairs of random numbers begin where they begin elsewhere.
+ */
+export function blockOf(rows: Rows): number {
+  if (rows === null) return BLOCK
+  const step = GROUP / gcd(GROUP, rows.columns)
+  const several = Math.max(step, Math.floor(BLOCK / rows.columns / step) * step)
+  return Math.min(several, rows.rows) * rows.columns
+}
 
 /** Elements read at a time. Rows are not cut, and of their blocks neither. */
-export const chunkOf = (columns: number, { chunk }: Tiling): number => (columns === 0 ? chunk : blockOf(columns))
+export const chunkOf = (rows: Rows, { chunk }: Tiling): number => (rows === null ? chunk : blockOf(rows))
+
+const GROUP = 16 // elements that generated code handles at a time
+const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b))

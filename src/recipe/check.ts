@@ -49,17 +49,20 @@ function checkCall(recipe: Recipe, call: Call): readonly Note[] {
   requireParameters(recipe, call, method)
   requireBase(recipe, call, method)
   refuseConstantZeroSum(recipe, call, method)
-  return [...notes, ...unsetNotes(call, method)]
+  return [...notes, ...unsetNotes(call, method), ...remarks(call, method)]
 }
 
-function checkCount({ source, form, output }: Recipe, { method: name, arguments: given, at }: Call, { models }: AnyMethod): void {
+function checkCount({ source, form, output }: Recipe, { method: name, arguments: given, base, at }: Call, { models }: AnyMethod): void {
   const { min = 1, max = Infinity } = models ?? {}
   const n = given.length
   if (n >= min && n <= max) return
   const wanted = min === max ? `takes ${plural(min)}` : n < min ? `needs at least ${plural(min)}` : `takes at most ${plural(max)}`
   const list = n === 0 ? '' : ` (${given.map(a => label(a.expression, source)).join(', ')})`
   const counted = form === 'mergekit' && output.configFrom !== null ? '; base_model counts as one' : ''
-  const fix = n > max ? `keep ${max}, or use a method for any number of models, such as linear${counted}` : `add ${plural(min - n)}`
+  const fix =
+    n > max
+      ? `keep ${max}, or use a method for any number of models, such as linear${counted}`
+      : `add ${plural(min - n)}${base && n > 0 ? `; ${label(base, source)} is the base, and not one of the models` : ''}`
   throw faultAt(source, at, `${name} ${wanted}, not ${n}${list}`, fix)
 }
 
@@ -106,18 +109,33 @@ function requireBase(recipe: Recipe, call: Call, method: AnyMethod): void {
 /** The call with one more parameter. */
 const written = (call: Call, parameter: string, source: Recipe['source']): string => `${show(call, source).slice(0, -1)}${call.arguments.length > 0 ? ', ' : ''}${parameter})`
 
+/** A parameter that is the same for every tensor; null for one that varies with tensor and layer. */
+function readConstant(call: Call, method: AnyMethod, name: string, settings: Argument['parameters']): number | boolean | string | null {
+  const param = own(method.params, name)
+  const setting = own(settings, name) ?? own(call.parameters, name)
+  if (!param) return null
+  if (!setting) return (param.scope === 'model' ? (param.default ?? param.inExpression) : param.default) ?? null
+  return setting.filtered || typeof setting.value === 'object' ? null : (coerce(param, setting.value) ?? null)
+}
+
 /** Where every weight is one number; weights that vary with tensor and layer are looked at for each tensor. */
 function refuseConstantZeroSum(recipe: Recipe, call: Call, method: AnyMethod): void {
-  const read = (name: string, settings: Argument['parameters']): number | boolean | string | null => {
-    const param = own(method.params, name)
-    const setting = own(settings, name) ?? own(call.parameters, name)
-    if (!param) return null
-    if (!setting) return (param.scope === 'model' ? (param.default ?? param.inExpression) : param.default) ?? null
-    return setting.filtered || typeof setting.value === 'object' ? null : (coerce(param, setting.value) ?? null)
-  }
-  const weights = call.arguments.map(a => read('weight', a.parameters))
+  const weights = call.arguments.map(a => readConstant(call, method, 'weight', a.parameters))
   if (!weights.every(w => typeof w === 'number')) return
-  refuseZeroSum(recipe, call, method, { models: weights.map(weight => ({ weight })), merge: { normalize: read('normalize', {}) } }, null)
+  refuseZeroSum(recipe, call, method, { models: weights.map(weight => ({ weight })), merge: { normalize: readConstant(call, method, 'normalize', {}) } }, null)
+}
+
+function remarks(call: Call, method: AnyMethod): readonly Note[] {
+  const names = Object.entries(method.params).flatMap(([name, param]) => (param.scope === 'model' ? [name] : []))
+  const numbers = call.arguments.map(argument =>
+    Object.fromEntries(
+      names.flatMap((name): [string, number][] => {
+        const value = readConstant(call, method, name, argument.parameters)
+        return typeof value === 'number' ? [[name, value]] : []
+      }),
+    ),
+  )
+  return (method.remarks?.(numbers) ?? []).map(text => ({ text: `${call.method}: ${text}`, at: call.at }))
 }
 
 const unsetNotes = (call: Call, method: AnyMethod): readonly Note[] =>

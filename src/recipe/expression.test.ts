@@ -564,16 +564,6 @@ unknown name "dare"
 `,
   )
   refuses(
-    'breadcrumbs(code)',
-    `
-method "breadcrumbs" is not in this version of Merganser yet
-  at expression:1:1
-  1 | breadcrumbs(code)
-    | ^^^^^^^^^^^
-  fix: all methods: \`merganser methods\`
-`,
-  )
-  refuses(
     'zebra(code)',
     `
 unknown method "zebra"

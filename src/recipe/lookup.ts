@@ -6,29 +6,7 @@ import type { At, SourceText } from './recipe.ts'
 /** The value under a name a user wrote, never one inherited from Object (`constructor`, `__proto__`). */
 export const own = <T>(record: Readonly<Record<string, T>>, name: string): T | undefined => (Object.hasOwn(record, name) ? record[name] : undefined)
 
-// mergekit v0.1.4: names that recipes in the wild use, so that one we lack is not called a typing error
-const MERGEKIT_METHODS = [
-  'arcee_fusion',
-  'breadcrumbs',
-  'breadcrumbs_ties',
-  'dare_linear',
-  'dare_ties',
-  'della',
-  'della_linear',
-  'karcher',
-  'linear',
-  'model_stock',
-  'multislerp',
-  'nearswap',
-  'nuslerp',
-  'passthrough',
-  'ram',
-  'ramplus_tl',
-  'sce',
-  'slerp',
-  'task_arithmetic',
-  'ties',
-] as const
+// mergekit v0.1.4: names that recipes in the wild use, so that one of another method is not called a typing error
 const MERGEKIT_PARAMETERS = [
   'alpha',
   'density',
@@ -56,9 +34,6 @@ const MERGEKIT_PARAMETERS = [
 export function methodAt(source: SourceText, at: At, name: string): AnyMethod {
   const method = own(METHODS, name)
   if (method) return method
-  if ((MERGEKIT_METHODS as readonly string[]).includes(name)) {
-    throw faultAt(source, at, `method "${name}" is not in this version of Merganser yet`, 'all methods: `merganser methods`')
-  }
   const near = nearest(name, Object.keys(METHODS))
   throw faultAt(source, at, `unknown method "${name}"`, `${near === null ? '' : `did you mean "${near}"? `}${near === null ? 'all' : 'All'} methods: \`merganser methods\``)
 }

@@ -220,18 +220,6 @@ unknown method "dare-ties"
   )
   refuses(
     `
-merge_method: model_stock
-`,
-    `
-method "model_stock" is not in this version of Merganser yet
-  at recipe.yml:1:15
-  1 | merge_method: model_stock
-    |               ^^^^^^^^^^^
-  fix: all methods: \`merganser methods\`
-`,
-  )
-  refuses(
-    `
 merge_method: zebra
 `,
     `

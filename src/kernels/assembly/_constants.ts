@@ -3,7 +3,7 @@
 
 // AssemblyScript: compiled by `npm run generate`, not by tsc.
 
-const WORDS = memory.data<u32>([0x7fffffff, 0x80000000, 0x3fffc, 0x7fff, 1, 0x0f800000, 0x38800000, 0x38000000, 0x00800000, 0x8000, 0x3f000000, 0xc8000fff, 0x7f800000, 0x47800000, 0x7e00, 0x7c00])
+const WORDS = memory.data<u32>([0x7fffffff, 0x80000000, 0x3fffc, 0x7fff, 1, 0x0f800000, 0x38800000, 0x38000000, 0x00800000, 0x8000, 0x3f000000, 0xc8000fff, 0x7f800000, 0x47800000, 0x7e00, 0x7c00, 0x7fc00000])
 
 @inline function constant(i: usize): v128 { return v128.load32_splat(WORDS + (i << 2)) }
 
@@ -33,3 +33,4 @@ const WORDS = memory.data<u32>([0x7fffffff, 0x80000000, 0x3fffc, 0x7fff, 1, 0x0f
 @inline export function f16Limit(): v128 { return constant(13) }
 @inline export function f16Nan(): v128 { return constant(14) }
 @inline export function f16Infinity(): v128 { return constant(15) }
+@inline export function quietNan(): v128 { return constant(16) }

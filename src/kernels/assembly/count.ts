@@ -2,7 +2,11 @@
 
 // AssemblyScript: compiled by `npm run generate`, not by tsc.
 
-import { binMask, signBit } from './_constants'
+import { binMask, quietNan, signBit } from './_constants'
+
+// Every NaN counts as the same, above all numbers, as in a search among few: the sign that arithmetic gives it differs between processors.
+@inline function plainNan(x: v128, nan: v128): v128 { return v128.bitselect(nan, x, f32x4.ne(x, x)) }
+@inline function plain(bits: u32): u32 { return (bits & 0x7fffffff) > 0x7f800000 ? 0x7fc00000 : bits }
 
 // Floats in the order of their values, as unsigned integers: negative ones have all bits flipped, the others the sign bit.
 @inline function ordered(bits: u32): u32 { return bits ^ (<u32>(<i32>bits >> 31) | 0x80000000) }
@@ -14,10 +18,11 @@ import { binMask, signBit } from './_constants'
 export function count_high(counters: usize, a: usize, n: i32): void {
   const flip = signBit()
   const bins = binMask()
+  const nan = quietNan()
   const odd = counters + (65536 << 2)
   const end = a + (<usize>(n & ~3) << 2)
   for (; a < end; a += 16) {
-    const bits = v128.load(a)
+    const bits = plainNan(v128.load(a), nan)
     const key = i32x4.shr_u(v128.xor(bits, v128.or(i32x4.shr_s(bits, 31), flip)), 14) // the bin times 4, and two bits to clear
     const at = v128.and(key, bins)
     count(counters + i32x4.extract_lane(at, 0))
@@ -25,7 +30,7 @@ export function count_high(counters: usize, a: usize, n: i32): void {
     count(counters + i32x4.extract_lane(at, 2))
     count(odd + i32x4.extract_lane(at, 3))
   }
-  for (let i = 0, left = n & 3; i < left; i++) count(counters + (<usize>(ordered(load<u32>(a + (<usize>i << 2))) >>> 16) << 2))
+  for (let i = 0, left = n & 3; i < left; i++) count(counters + (<usize>(ordered(plain(load<u32>(a + (<usize>i << 2)))) >>> 16) << 2))
 }
 
 @inline function count(at: usize): void {
@@ -42,13 +47,14 @@ export function count_low(counters: usize, prefix: u32, a: usize, n: i32): void 
   const flip: u32 = isNegative ? 0xffff : 0
   const wanted = i32x4.splat(<i32>upper)
   const round = i32x4.shl(wanted, 16)
+  const nan = quietNan()
   let rounds = i32x4.splat(0) // minus the count of elements with lower bits of zero
   const end = a + (<usize>(n & ~15) << 2)
   for (; a < end; a += 64) {
-    const x = v128.load(a)
-    const y = v128.load(a, 16)
-    const z = v128.load(a, 32)
-    const w = v128.load(a, 48)
+    const x = plainNan(v128.load(a), nan)
+    const y = plainNan(v128.load(a, 16), nan)
+    const z = plainNan(v128.load(a, 32), nan)
+    const w = plainNan(v128.load(a, 48), nan)
     const roundX = i32x4.eq(x, round)
     const roundY = i32x4.eq(y, round)
     const roundZ = i32x4.eq(z, round)
@@ -59,14 +65,14 @@ export function count_low(counters: usize, prefix: u32, a: usize, n: i32): void 
       v128.or(v128.andnot(i32x4.eq(i32x4.shr_u(z, 16), wanted), roundZ), v128.andnot(i32x4.eq(i32x4.shr_u(w, 16), wanted), roundW)),
     )
     if (v128.any_true(others)) for (let i: usize = 0; i < 64; i += 4) {
-      const bits = load<u32>(a + i)
+      const bits = plain(load<u32>(a + i))
       if (bits & 0xffff) countOne(counters, upper, flip, bits)
     }
   }
   const zeros = i32x4.extract_lane(rounds, 0) + i32x4.extract_lane(rounds, 1) + i32x4.extract_lane(rounds, 2) + i32x4.extract_lane(rounds, 3)
   const zeroBin = counters + (<usize>flip << 2)
   store<u32>(zeroBin, load<u32>(zeroBin) - zeros)
-  for (let i = 0, left = n & 15; i < left; i++) countOne(counters, upper, flip, load<u32>(a + (<usize>i << 2)))
+  for (let i = 0, left = n & 15; i < left; i++) countOne(counters, upper, flip, plain(load<u32>(a + (<usize>i << 2))))
 }
 
 @inline function countOne(counters: usize, upper: u32, flip: u32, bits: u32): void {
