@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type JsonScalar, patchJson } from './patch_json.ts'
+import { type JsonValue, patchJson } from './patch_json.ts'
 
 describe('patchJson', () => {
   test('replaces values and leaves every other character', () => {
@@ -32,6 +32,15 @@ describe('patchJson', () => {
     expect(patchJson('{"a": 1}', { b: 2, a: 3 })).toBe('{"a": 3, "b": 2}')
   })
 
+  test('a list is laid out like the one it replaces', () => {
+    const several = '{\n  "layer_types": [\n    "full",\n    "sliding"\n  ],\n  "layers": [0, 1],\n  "none": []\n}'
+    expect(patchJson(several, { layer_types: ['sliding'], layers: [1, 2, 3], none: [{ a: [1] }] })).toBe(
+      '{\n  "layer_types": [\n    "sliding"\n  ],\n  "layers": [1, 2, 3],\n  "none": [{"a": [1]}]\n}',
+    )
+    expect(patchJson(several, { layer_types: [], more: ['x', 'y'] })).toBe('{\n  "layer_types": [],\n  "layers": [0, 1],\n  "none": [],\n  "more": ["x", "y"]\n}')
+    expect(patchJson('{"a": [\n  ], "b": 1}', { a: [1, 2], b: [3] })).toBe('{"a": [\n  1,\n  2], "b": [3]}')
+  })
+
   test('names of Object are keys like others', () => {
     expect(patchJson('{"constructor": 1}', { toString: 2, constructor: 3 })).toBe('{"constructor": 3, "toString": 2}')
   })
@@ -57,8 +66,8 @@ describe('patchJson', () => {
         (outer, nested, top, below, space) => {
           const object = { ...outer, inner: nested }
           const { inner: _, ...changes } = top
-          const dotted = Object.fromEntries(Object.entries(below).map(([k, v]) => [`inner.${k}`, v as JsonScalar]))
-          const patched = patchJson(JSON.stringify(object, null, space), { ...changes, ...dotted } as Record<string, JsonScalar>)
+          const dotted = Object.fromEntries(Object.entries(below).map(([k, v]) => [`inner.${k}`, v as JsonValue]))
+          const patched = patchJson(JSON.stringify(object, null, space), { ...changes, ...dotted } as Record<string, JsonValue>)
           expect(JSON.parse(patched)).toEqual(JSON.parse(JSON.stringify({ ...object, ...changes, inner: { ...nested, ...below } })))
           expect(Object.keys(JSON.parse(patched)).slice(0, Object.keys(object).length)).toEqual(Object.keys(JSON.parse(JSON.stringify(object))))
         },

@@ -1,18 +1,18 @@
 import { assert } from './errors.ts'
 import { parseJson } from './json.ts'
 
-export type JsonScalar = string | number | boolean | null
+export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue }
 
 /**
  * JSON text with some values replaced or added, and every other character as it was: the order of keys, white space, integers beyond 2^53,
  * Python's `Infinity`. A change is named by the keys that lead to it with dots between, `text_config.vocab_size`; a key that has a dot itself
- * cannot be named. A key that is missing comes last in its object. The text must be one that `parseJson` accepts, the object must be there,
- * and numbers must be finite.
+ * cannot be named. A key that is missing comes last in its object; a list that takes the place of one is laid out like it, on one line or over several. The text
+ * must be one that `parseJson` accepts, the object must be there, and numbers must be finite.
  *
  * @example
  * patchJson('{"vocab_size": 8, "rope": Infinity}', { vocab_size: 9, torch_dtype: 'float16' }) // '{"vocab_size": 9, "rope": Infinity, "torch_dtype": "float16"}'
  */
-export function patchJson(text: string, changes: Readonly<Record<string, JsonScalar>>): string {
+export function patchJson(text: string, changes: Readonly<Record<string, JsonValue>>): string {
   const objects = objectsIn(text)
   const edits = Object.entries(changes).map(([path, value]): Edit => {
     const keys = path.split('.')
@@ -20,7 +20,7 @@ export function patchJson(text: string, changes: Readonly<Record<string, JsonSca
     const object = objects.get(idOf(keys))
     assert(object, `config text has the object that ${path} lies in`)
     const known = object.members.get(last)
-    return known ? { ...known, text: spell(value) } : addition(text, object, last, value)
+    return known ? { ...known, text: spellLike(text.slice(known.start, known.end), value) } : addition(text, object, last, value)
   })
   let patched = ''
   let done = 0
@@ -70,7 +70,7 @@ function objectsIn(text: string): ReadonlyMap<string, Place> {
 }
 
 /** A new member after the last, written as that one is. */
-function addition(text: string, object: Place, key: string, value: JsonScalar): Edit {
+function addition(text: string, object: Place, key: string, value: JsonValue): Edit {
   const last = [...object.members.values()].at(-1)
   const isFirst = !last && object.added++ === 0
   const at = last?.end ?? object.open
@@ -81,7 +81,20 @@ function addition(text: string, object: Place, key: string, value: JsonScalar): 
 
 const idOf = (keys: readonly string[]): string => JSON.stringify(keys)
 
-function spell(value: JsonScalar): string {
+/** A list with the white space of the list `before`. */
+function spellLike(before: string, value: JsonValue): string {
+  const [, open = ''] = /^\[(\s*)/.exec(before) ?? []
+  const [, close = ''] = /[^[\s](\s*)\]$/.exec(before) ?? []
+  return Array.isArray(value) && value.length > 0 && open.includes('\n') ? `[${open}${value.map(spell).join(`,${open}`)}${close}]` : spell(value)
+}
+
+/** On one line, as Python writes it. */
+function spell(value: JsonValue): string {
+  if (Array.isArray(value)) return `[${value.map(spell).join(', ')}]`
+  if (typeof value === 'object' && value !== null)
+    return `{${Object.entries(value)
+      .map(([key, member]) => `${JSON.stringify(key)}: ${spell(member as JsonValue)}`)
+      .join(', ')}}`
   assert(typeof value !== 'number' || Number.isFinite(value), 'numbers written into JSON are finite')
   return JSON.stringify(value)
 }

@@ -18,6 +18,13 @@ beforeAll(() => {
   writeModel(join(folder, 'quantised'), { [W]: { dtype: 'I8', shape: [2, 2] } })
   writeModel(join(folder, 'more'), model(2, { 'score.weight': { shape: [1, 2] } }))
   writeModel(join(folder, 'deep'), { ...model(), 'model.layers.1.w.weight': { shape: [2, 2] } })
+  const named = (...names: readonly string[]) => Object.fromEntries(names.map(name => [name, { shape: [2, 2] }]))
+  writeModel(join(folder, 'flat'), named('first.weight', 'second.weight'))
+  writeModel(join(folder, 'twin'), named('encoder.layers.0.w.weight', 'decoder.layers.0.w.weight'))
+  writeModel(join(folder, 't5'), named('shared.weight', 'encoder.block.0.w.weight', 'decoder.block.0.w.weight'), { architectures: ['T5Model'], model_type: 't5', num_layers: 1 })
+  writeModel(join(folder, 'kinds'), named('model.layers.0.mlp.up_proj.weight', 'model.layers.1.moe.gate.weight'))
+  writeModel(join(folder, 'split'), named('model.layers.0.attn.q_proj.weight', 'model.layers.0.attn.k_proj.weight'))
+  writeModel(join(folder, 'fused'), named('model.layers.0.attn.qkv_proj.weight'))
   writeModel(join(folder, 'large'), model(), { architectures: ['Toy'], hidden_size: 16 })
   writeModel(join(folder, 'small'), model(), { architectures: ['Toy'], hidden_size: 32 })
   writeModel(join(folder, 'other'), model(), { architectures: ['Toy2'] })
@@ -443,9 +450,179 @@ const RECIPES: readonly (readonly [what: string, recipe: string, message: readon
     ['error: base and other cannot be merged: architecture Toy against Toy2', '  at recipe.yml', '  fix: merge fine-tunes of one base model'],
   ],
   [
-    'slices',
-    'merge_method: linear\nslices:\n  - sources: [{model: base, layer_range: [0, 1]}]\n',
-    ['error: slices is not supported in this version of Merganser yet', '  at recipe.yml:2:1', '  2 | slices:', '    | ^^^^^^', '  fix: merge whole models with `models:`'],
+    'layers beyond the last',
+    'merge_method: passthrough\nslices:\n  - sources: [{model: deep, layer_range: [0, 2]}]\n  - sources: [{model: deep, layer_range: [1, 3]}]\n',
+    [
+      'error: deep has 2 layers, and [1, 3] goes beyond',
+      '  at recipe.yml:4:42',
+      '  4 |   - sources: [{model: deep, layer_range: [1, 3]}]',
+      '    |                                          ^^^^^^',
+      '  fix: layers are counted from 0 and the end is not included: [1, 2] reaches the last',
+    ],
+  ],
+  [
+    'layers beyond the last by far',
+    'merge_method: passthrough\nslices:\n  - sources: [{model: base, layer_range: [4, 8]}]\n',
+    [
+      'error: base has 1 layer, and [4, 8] goes beyond',
+      '  at recipe.yml:3:42',
+      '  3 |   - sources: [{model: base, layer_range: [4, 8]}]',
+      '    |                                          ^^^^^^',
+      '  fix: the last layer is [0, 1]',
+    ],
+  ],
+  [
+    'slices that hold no layer',
+    'merge_method: passthrough\nslices:\n  - sources: [{model: base, layer_range: [1, 1]}]\n',
+    ['error: the slices hold no layer', '  at recipe.yml:2:1', '  2 | slices:', '    | ^^^^^^', '  fix: give at least one slice a range of layers, such as [0, 16]'],
+  ],
+  [
+    'slices of a model without layers',
+    'merge_method: passthrough\nslices:\n  - sources: [{model: flat, layer_range: [0, 1]}]\n',
+    [
+      'error: flat: no layers are recognised here',
+      '  at recipe.yml:3:42',
+      '  3 |   - sources: [{model: flat, layer_range: [0, 1]}]',
+      '    |                                          ^^^^^^',
+      '  fix: layers are told by names such as `model.layers.0.mlp…`; merge this model whole, with `models:`',
+    ],
+  ],
+  [
+    'slices of a model with two stacks',
+    'merge_method: passthrough\nslices:\n  - sources: [{model: twin, layer_range: [0, 1]}]\n',
+    [
+      'error: twin has several stacks of layers: encoder.layers, decoder.layers',
+      '  at recipe.yml:2:1',
+      '  2 | slices:',
+      '    | ^^^^^^',
+      '  fix: slice each under `modules:`, where it has default, encoder.layers, decoder.layers',
+    ],
+  ],
+  [
+    'slices of unequal length',
+    'merge_method: linear\nparameters: {weight: 1}\nslices:\n  - sources:\n      - {model: deep, layer_range: [0, 2]}\n      - {model: base, layer_range: [0, 1]}\n',
+    [
+      'error: slice 1 merges layers one by one, and takes 2 of deep, but 1 of base',
+      '  at recipe.yml:6:36',
+      '  6 |       - {model: base, layer_range: [0, 1]}',
+      '    |                                    ^^^^^^',
+      '  fix: give all sources of a slice ranges of one length, e.g. `layer_range: [0, 2]` here',
+    ],
+  ],
+  [
+    'layers of different kinds',
+    'merge_method: linear\nparameters: {weight: 1}\nslices:\n  - sources:\n      - {model: kinds, layer_range: [0, 1]}\n      - {model: deep, layer_range: [1, 2]}\n',
+    [
+      'error: model.layers.0.mlp.up_proj.weight: in kinds, but not in deep (as model.layers.1.mlp.up_proj.weight)',
+      '  at recipe.yml',
+      '  fix: these layers are not of one kind: choose ranges in which they are',
+    ],
+  ],
+  [
+    'a module that the architecture does not have',
+    'merge_method: passthrough\nmodules:\n  encodr: {models: [{model: t5}]}\n',
+    ['error: T5Model has no module "encodr"', '  at recipe.yml:3:3', '  3 |   encodr: {models: [{model: t5}]}', '    |   ^^^^^^', '  fix: did you mean "encoder"?'],
+  ],
+  [
+    'a module of another kind of model',
+    'merge_method: passthrough\nmodules:\n  vision_tower: {models: [{model: base}]}\n',
+    ['error: Toy has no module "vision_tower"', '  at recipe.yml:3:3', '  3 |   vision_tower: {models: [{model: base}]}', '    |   ^^^^^^^^^^^^', '  fix: its modules: default'],
+  ],
+  [
+    'modules of which one is missing',
+    'merge_method: passthrough\nmodules:\n  encoder: {models: [{model: t5}]}\n  shared: {models: [{model: t5}]}\n',
+    ['error: nothing is said of module decoder of T5Model', '  at recipe.yml:2:1', '  2 | modules:', '    | ^^^^^^^', '  fix: add `decoder: {models: [{model: t5, …}]}`'],
+  ],
+  [
+    'layers of a module that has none',
+    'merge_method: passthrough\nmodules:\n  encoder: {models: [{model: t5}]}\n  decoder: {models: [{model: t5}]}\n  shared: {slices: [{sources: [{model: t5, layer_range: [0, 1]}]}]}\n',
+    [
+      'error: t5: no layers are recognised here',
+      '  at recipe.yml:5:57',
+      '  5 |   shared: {slices: [{sources: [{model: t5, layer_range: [0, 1]}]}]}',
+      '    |                                                         ^^^^^^',
+      '  fix: give this module `models:`, or a range of no layers such as [0, 0]',
+    ],
+  ],
+  [
+    'fused and split projections',
+    'merge_method: linear\nparameters: {weight: 1}\nmodels: [{model: split}, {model: fused}]\n',
+    [
+      'error: model.layers.0.attn.q_proj.weight: in split, but not in fused, which has model.layers.0.attn.qkv_proj.weight',
+      '  at recipe.yml',
+      '  fix: merge models of one architecture, or write the recipe in Merganser’s own form, whose `rules:` say what becomes of such a tensor',
+    ],
+  ],
+  [
+    'a revision of a local model',
+    'merge_method: passthrough\nmodels:\n  - {model: base@main}\n',
+    ['error: base is a local path, and has no revision main', '  at recipe.yml:3:13', '  3 |   - {model: base@main}', '    |             ^^^^^^^^^', '  fix: write `base` alone'],
+  ],
+  [
+    'a revision of a hub’s model',
+    'merge_method: passthrough\nmodels:\n  - {model: org/llama@v1}\n',
+    [
+      'error: no file or folder "org/llama@v1"; revision v1 of org/llama must be downloaded first',
+      '  at recipe.yml:3:13',
+      '  3 |   - {model: org/llama@v1}',
+      '    |             ^^^^^^^^^^^^',
+      '  fix: run `hf download org/llama --revision v1 --local-dir DIR`, and write DIR here',
+    ],
+  ],
+  [
+    'an adapter',
+    'merge_method: passthrough\nmodels:\n  - {model: base+./lora}\n',
+    [
+      'error: base+./lora: adapters such as ./lora are not read in this version of Merganser yet',
+      '  at recipe.yml:3:13',
+      '  3 |   - {model: base+./lora}',
+      '    |             ^^^^^^^^^^^',
+      '  fix: bake the adapter into the model, and name the folder of the result',
+    ],
+  ],
+  [
+    'an adapter in a mapping',
+    'merge_method: passthrough\nmodels:\n  - model: {model: {path: base}, lora: {path: ./lora, revision: r1}}\n',
+    [
+      'error: base+./lora@r1: adapters such as ./lora are not read in this version of Merganser yet',
+      '  at recipe.yml:3:27',
+      '  3 |   - model: {model: {path: base}, lora: {path: ./lora, revision: r1}}',
+      '    |                           ^^^^',
+      '  fix: bake the adapter into the model, and name the folder of the result',
+    ],
+  ],
+  [
+    'a misspelt stage',
+    'name: merged-math\nmerge_method: passthrough\nmodels: [{model: base}]\n---\nmerge_method: passthrough\nmodels: [{model: merged-mth}]\n',
+    [
+      'error: no file or folder "merged-mth" in FOLDER',
+      '  at recipe.yml:6:18',
+      '  6 | models: [{model: merged-mth}]',
+      '    |                  ^^^^^^^^^^',
+      '  fix: did you mean "merged-math", the name of another document?',
+    ],
+  ],
+  [
+    'a stage of more layers than a model',
+    'name: tall\nmerge_method: passthrough\nslices: [{sources: [{model: deep, layer_range: [0, 2]}]}, {sources: [{model: deep, layer_range: [1, 2]}]}]\n---\nmerge_method: linear\nparameters: {weight: 1}\nmodels: [{model: tall}, {model: deep}]\n',
+    [
+      'error: layers are merged one by one, and these are 3 of tall, but 2 of deep',
+      '  at recipe.yml:5:15',
+      '  5 | merge_method: linear',
+      '    |               ^^^^^^',
+      '  fix: choose as many layers of each, with `slices:`',
+    ],
+  ],
+  [
+    'layers beyond the last of a stage',
+    'name: tall\nmerge_method: passthrough\nslices: [{sources: [{model: deep, layer_range: [0, 2]}]}, {sources: [{model: deep, layer_range: [1, 2]}]}]\n---\nmerge_method: passthrough\nslices: [{sources: [{model: tall, layer_range: [2, 5]}]}]\n',
+    [
+      'error: tall has 3 layers, and [2, 5] goes beyond',
+      '  at recipe.yml:6:48',
+      '  6 | slices: [{sources: [{model: tall, layer_range: [2, 5]}]}]',
+      '    |                                                ^^^^^^',
+      '  fix: layers are counted from 0 and the end is not included: [2, 3] reaches the last',
+    ],
   ],
   [
     'a tokenizer',

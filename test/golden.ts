@@ -5,7 +5,7 @@ import { open } from '../src/checkpoint/checkpoint.ts'
 import { bytesOf, sizeOf } from '../src/dtype.ts'
 import { execute } from '../src/execute/execute.ts'
 import { openModels } from '../src/plan/open_models.ts'
-import { plan } from '../src/plan/plan.ts'
+import { type Plan, plan } from '../src/plan/plan.ts'
 import { parse } from '../src/recipe/parse.ts'
 
 /** The folder of mergekit's outputs; recipes are run in it. */
@@ -18,10 +18,15 @@ export interface Stored {
   readonly bytes: Uint8Array
 }
 
+/** The plan of a recipe that is run in the golden folder. */
+export async function planInGolden(text: string, name: string, seed?: number): Promise<Plan> {
+  const recipe = parse(text, { name: `${name}/recipe.yml`, ...(seed === undefined ? {} : { seed }) })
+  return plan(recipe, await openModels(recipe, { from: [GOLDEN] }), { threads: 1 })
+}
+
 /** Runs a recipe of the golden folder through parse, open, plan and execute; gives what it would write. */
 export async function mergeInMemory(text: string, name: string, seed?: number): Promise<Map<string, Stored>> {
-  const recipe = parse(text, { name: `${name}/recipe.yml`, ...(seed === undefined ? {} : { seed }) })
-  const merge = plan(recipe, await openModels(recipe, { from: [GOLDEN] }), { threads: 1 })
+  const merge = await planInGolden(text, name, seed)
   const sink = memorySink()
   for await (const _ of execute(merge, sink)) {
     // only the result matters

@@ -5,12 +5,13 @@ import { merganser, temporaryFolder } from './front.ts'
 import { GOLDEN } from './golden.ts'
 
 // Recipes on which mergekit fails, misleads or keeps silent; `what_mergekit_does.txt` ends in what a better tool would do.
-// Here: how it ends, and the words that decide. (The recipes which need slices, tokenizers or other methods wait for those.)
+// Here: how it ends, and the words that decide. (The recipes which need tokenizers or other methods wait for those.)
 
 const folder = temporaryFolder()
 const REFUSED: Readonly<Record<string, string>> = {
   'all-zero-weights': 'the weights of linear add up to 0',
   'architecture-mismatch': 'cannot be merged: architecture LlamaForCausalLM against Qwen2ForCausalLM',
+  'base-not-in-slices': './models/base is base_model, but not a source of this slice',
   'base-unlisted-linear': 'base_model takes part in linear and needs a weight',
   'chat-template-short': 'unknown chat template "chatmll"',
   'conditional-not-in-list': 'none of its filters matches this tensor',
@@ -36,6 +37,9 @@ const REFUSED: Readonly<Record<string, string>> = {
   'scale-passthrough-two-models': 'passthrough takes 1 model, not 2',
   'slerp-missing-t': 'slerp needs t',
   'slerp-three-models': 'slerp takes 2 models, not 3',
+  'slice-length-mismatch': 'slice 1 merges layers one by one, and takes 3 of ./models/ft1, but 2 of ./models/ft2',
+  'slice-negative-length': 'did you mean [1, 3]?',
+  'slice-out-of-range': './models/ft1 has 3 layers, and [0, 5] goes beyond',
   'tokenizer-both-keys': 'tokenizer and tokenizer_source are both given',
   'truncated-input': 'the file ends at byte 41418, but tensor "model.layers.1.mlp.down_proj.weight" needs bytes up to 43440',
   'typo-parameter-density': 'did you mean "density"?',

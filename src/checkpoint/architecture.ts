@@ -1,3 +1,5 @@
+import type { Family } from './families.ts'
+
 /** Where a tensor stands in its model. */
 export interface LayerOf {
   /** The prefix that the layers share: `model.layers`. */
@@ -18,8 +20,11 @@ export interface Layers {
   readonly stacks: ReadonlyMap<string, number>
 }
 
-/** The layers of a model, inferred from nothing but its tensors' names. */
-export function layersOf(names: Iterable<string>): Layers {
+/**
+ * The layers of a model, by what is known of its family, else inferred from nothing but its tensors' names.
+ * `counted` gives the number of layers that config.json tells for a stack: DeepSeek's has one more, for another purpose.
+ */
+export function layersOf(names: Iterable<string>, family: Family | null = null, counted: (stack: string) => number = () => Infinity): Layers {
   const prefixes = new Map<string, Map<number, string[]>>() // prefix → index → suffixes
   for (const name of names) {
     const parts = split(name)
@@ -30,15 +35,20 @@ export function layersOf(names: Iterable<string>): Layers {
     indices.set(parts.index, suffixes)
     suffixes.push(parts.suffix)
   }
-  const named = [...prefixes.keys()].filter(isStackName)
+  const listed = family?.parts.flatMap(part => part.stacks.filter(stack => prefixes.has(stack))) ?? []
+  const named = listed.length > 0 ? listed : [...prefixes.keys()].filter(isStackName)
   const chosen = named.length > 0 ? named : likeliest(prefixes)
-  const stacks = new Map(chosen.map(prefix => [prefix, highest(prefixes.get(prefix)?.keys() ?? []) + 1]))
+  const stacks = new Map(chosen.map(prefix => [prefix, Math.min(counted(prefix), highest(prefixes.get(prefix)?.keys() ?? []) + 1)]))
+  const shared = family?.parts.flatMap(part => part.shared) ?? []
   const of = (name: string): LayerOf | null => {
-    const parts = split(name)
+    const parts = shared.some(end => name.endsWith(end)) ? null : split(name)
     const count = parts && stacks.get(parts.prefix)
-    return count ? { stack: parts.prefix, index: parts.index, count } : null
+    return count && parts.index < count ? { stack: parts.prefix, index: parts.index, count } : null
   }
-  return { of, role: name => (of(name) ? 'inside' : roleOutside(name)), count: highest([0, ...stacks.values()]), stacks }
+  const after = family?.parts.flatMap(part => part.after) ?? []
+  const isBeyond = (name: string): boolean => chosen.some(stack => name.startsWith(`${stack}.`)) && !shared.some(end => name.endsWith(end))
+  const roleOf = (name: string): 'before' | 'after' => (isBeyond(name) || after.some(beginning => name.startsWith(beginning)) ? 'after' : roleOutside(name))
+  return { of, role: name => (of(name) ? 'inside' : roleOf(name)), count: highest([0, ...stacks.values()]), stacks }
 }
 
 /** The last segment before the index in the families people merge: `layers`, `h`, `resblocks`, `transformer_blocks`, ResNet's `layer3`, GGUF's `blk`. */

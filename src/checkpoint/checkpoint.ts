@@ -1,14 +1,15 @@
-import { type FolderEntry, listFolder, openFile, readText, workingFolder } from '../bytes/file.ts'
+import { type FolderEntry, findPath, listFolder, openFile, readText, workingFolder } from '../bytes/file.ts'
 import type { Locator } from '../bytes/source.ts'
 import { MergeError } from '../errors.ts'
 import type { TensorEntry } from '../formats/format.ts'
 import safetensors from '../formats/safetensors.ts'
-import { parseJsonFile, show } from '../json.ts'
+import { isObject, parseJsonFile, show } from '../json.ts'
 import { chooseFiles } from './_files.ts'
 import { checkIndex } from './_index.ts'
 import { locate } from './_locate.ts'
 import { collectSidecars, type Sidecar } from './_sidecars.ts'
 import { type Layers, layersOf } from './architecture.ts'
+import { FAMILIES, type Family } from './families.ts'
 
 export { isModelFile, type Sidecar } from './_sidecars.ts'
 export type { LayerOf, Layers } from './architecture.ts'
@@ -44,6 +45,8 @@ export interface Checkpoint {
   /** The files beside the weights that a model needs to load, without config.json. */
   readonly sidecars: readonly Sidecar[]
   readonly layers: Layers
+  /** What is known of models of this kind; null for one that is not listed. */
+  readonly family: Family | null
   /** `architectures[0]` of config.json, else its `model_type`. */
   readonly architecture: string | null
 }
@@ -71,6 +74,7 @@ export async function open(ref: string, { from = [workingFolder()] }: OpenOption
   for (const weight of weights) await addFile(weight, prefix, files, tensors)
   if (index) checkIndex(index, tensors, files)
   const [config, configText] = await readConfig(entries, prefix)
+  const family = familyOf(config)
   return {
     ref,
     path,
@@ -79,9 +83,15 @@ export async function open(ref: string, { from = [workingFolder()] }: OpenOption
     config,
     configText,
     sidecars: await collectSidecars(entries, config, prefix),
-    layers: layersOf(tensors.keys()),
+    layers: layersOf(tensors.keys(), family, stack => countIn(config, family, stack)),
+    family,
     architecture: architectureOf(config),
   }
+}
+
+/** Whether there is a file or folder that `ref` means. */
+export async function exists(ref: string, { from = [workingFolder()] }: OpenOptions = {}): Promise<boolean> {
+  return (await findPath(ref, from)) !== null
 }
 
 async function addFile({ name, path }: FolderEntry, prefix: string, files: CheckpointFile[], tensors: Map<string, CheckpointTensor>): Promise<void> {
@@ -111,6 +121,18 @@ async function readConfig(entries: readonly FolderEntry[], prefix: string): Prom
   const name = `${prefix}config.json`
   const text = await readText(entry.path, name)
   return [parseJsonFile(name, text, 'correct the file, or take it anew from the model’s source'), text]
+}
+
+function familyOf(config: Checkpoint['config']): Family | null {
+  const type: unknown = config?.model_type
+  return FAMILIES.find(family => family.types.some(t => t === type)) ?? null
+}
+
+/** The number of layers of a stack that config.json tells; infinite where it does not. */
+function countIn(config: Checkpoint['config'], family: Family | null, stack: string): number {
+  const fields = family?.parts.find(part => part.stacks.includes(stack))?.counts ?? []
+  const told = fields.map(field => field.split('.').reduce<unknown>((at, key) => (isObject(at) ? at[key] : undefined), config))
+  return told.find((count): count is number => typeof count === 'number' && Number.isInteger(count) && count > 0) ?? Infinity
 }
 
 function architectureOf(config: Checkpoint['config']): string | null {

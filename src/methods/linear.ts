@@ -16,6 +16,7 @@ export default defineMethod({
     weight: perModel('Multiplier of this model.', { inExpression: 1 }),
     normalize: flag('Divide by the sum of the weights.', true),
   },
+  mass: (models, { normalize }) => (normalize ? 1 : models.reduce((total, m) => total + m.weight, 0)),
   laws: { copies: true, single: true },
   merge({ models }, { normalize }) {
     const total = models.reduce((t, m) => t + m.weight, 0)

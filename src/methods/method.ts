@@ -41,10 +41,10 @@ export type Params = Readonly<Record<string, Param>>
 type ValueOf<P extends Param> = P extends Flag ? boolean : P extends Choice ? string | boolean : P extends { default: null } ? number | null : number
 /** Merge-wide parameters as `merge` receives them: gradients and name filters already resolved for this tensor. */
 export type Values<P extends Params> = { readonly [K in keyof P as P[K] extends PerModel ? never : K]: ValueOf<P[K]> }
+/** The parameters of one model. */
+export type Own<P extends Params> = { readonly [K in keyof P as P[K] extends PerModel ? K : never]: number }
 /** One merged model: its tensor θᵢ, its task vector τᵢ = θᵢ − θ₀, and its own parameters. */
-export type Model<P extends Params> = { readonly index: number; readonly tensor: Tensor; readonly delta: Tensor } & {
-  readonly [K in keyof P as P[K] extends PerModel ? K : never]: number
-}
+export type Model<P extends Params> = { readonly index: number; readonly tensor: Tensor; readonly delta: Tensor } & Own<P>
 
 /** One number per merged model. Without a default the recipe must set it. */
 export const perModel = <const R extends Omit<PerModel, 'doc' | 'scope'>>(doc: string, rest: R = {} as R): PerModel & R => ({ scope: 'model', doc, ...rest })
@@ -84,6 +84,8 @@ export interface Method<P extends Params = Params> {
   readonly params: P
   /** Parameters that other tools' recipes set and that change nothing here. */
   readonly ignored?: readonly string[]
+  /** How many models the result amounts to when each argument is one: the sum of the weights, where nothing divides by it. Left out: one. */
+  mass?(models: readonly Own<P>[], params: Values<P>): number
   /** Which laws of test/laws.test.ts hold; a law that cannot hold names the reason. */
   readonly laws: {
     /** Merging copies of the base gives the base. */
@@ -100,9 +102,11 @@ export interface Method<P extends Params = Params> {
 }
 
 /** A method with its parameter names forgotten: what the registry and the planner hold. */
-export interface AnyMethod extends Omit<Method, 'merge'> {
-  merge(inputs: AnyInputs, params: Readonly<Record<string, number | boolean | string | null>>): Tensor
+export interface AnyMethod extends Omit<Method, 'merge' | 'mass'> {
+  mass?(models: readonly Readonly<Record<string, number>>[], params: AnyValues): number
+  merge(inputs: AnyInputs, params: AnyValues): Tensor
 }
+type AnyValues = Readonly<Record<string, number | boolean | string | null>>
 export type AnyModel = { readonly index: number; readonly tensor: Tensor; readonly delta: Tensor } & Readonly<Record<string, number | Tensor>>
 export interface AnyInputs extends Omit<Inputs<Params>, 'models'> {
   readonly models: readonly AnyModel[]

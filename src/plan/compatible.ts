@@ -1,14 +1,15 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
 import { MergeError } from '../errors.ts'
 import type { Recipe } from '../recipe/recipe.ts'
-import { modelsOf } from './lower.ts'
+import { modelsIn, partsOf } from '../recipe/walk.ts'
+import { leading } from './donor.ts'
 
 /** Sizes in config.json that tell two models apart at a glance, before their tensors do. */
 const SIZES = ['hidden_size', 'n_embd', 'd_model'] as const
 
 /** Refuses models of different make with one sentence, where comparing tensor by tensor would only name a symptom. */
 export function checkCompatible(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint>): void {
-  const merged = modelsOf(recipe.merge)
+  const merged = [...new Set([leading(recipe.merge)!, ...modelsIn(recipe.merge)])] // a merge has mass 1, so it names a model
   const [first, ...rest] = merged.map(name => ({ name, checkpoint: checkpoints.get(name)! }))
   for (const other of rest) {
     const differing = difference(first!.checkpoint, other.checkpoint, recipe)
@@ -28,5 +29,6 @@ function difference(a: Checkpoint, b: Checkpoint, recipe: Recipe): readonly [str
     const [x, y] = [a.config?.[key], b.config?.[key]]
     if (typeof x === 'number' && typeof y === 'number' && x !== y) return [key, x, y]
   }
-  return a.layers.count === b.layers.count ? null : ['number of layers', a.layers.count, b.layers.count]
+  const isWhole = !partsOf(recipe.merge).some(e => e.kind === 'layers') // else ranges are compared, slice by slice
+  return !isWhole || a.layers.count === b.layers.count ? null : ['number of layers', a.layers.count, b.layers.count]
 }

@@ -3,8 +3,8 @@ import type { Checkpoint } from '../checkpoint/checkpoint.ts'
 import { MergeError } from '../errors.ts'
 import { nearest } from '../recipe/locate.ts'
 import type { Recipe } from '../recipe/recipe.ts'
-import { chooseDonor } from './companions.ts'
-import { createLowering } from './lower.ts'
+import { chooseDonor } from './donor.ts'
+import { createLowering, type Input } from './lower.ts'
 
 /**
  * The mathematics of one output tensor, as the engine will run it: shared terms have a line of their own.
@@ -14,11 +14,12 @@ import { createLowering } from './lower.ts'
  * console.log(formulaOf(recipe, await openModels(recipe), 'lm_head.weight'))
  */
 export function formulaOf(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint>, tensor: string): string {
-  const names = [...new Set([...checkpoints.values()].flatMap(c => [...c.tensors.keys()]))]
+  const { names, lower } = createLowering(recipe, checkpoints, chooseDonor(recipe))
   if (!names.includes(tensor)) {
     const near = nearest(tensor, names)
     throw new MergeError(`there is no tensor "${tensor}"`, { fix: near ? `did you mean "${near}"?` : 'list the tensors with `merganser inspect MODEL`' })
   }
-  const lowered = createLowering(recipe, checkpoints, chooseDonor(recipe)).lower(tensor)
-  return lowered ? show(lowered.root, input => lowered.inputs[input]!) : 'dropped by a rule'
+  const nameOf = (input: Input): string => (input.tensor === tensor ? input.model : `${input.model}:${input.tensor}`)
+  const lowered = lower(tensor)
+  return lowered ? show(lowered.root, input => nameOf(lowered.inputs[input]!)) : 'dropped by a rule'
 }

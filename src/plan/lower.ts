@@ -1,160 +1,193 @@
 import { Tensor } from '../algebra/tensor.ts'
 import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.ts'
+import { findTensor } from '../checkpoint/find.ts'
 import { isFloat } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import { METHODS } from '../methods/_all.ts'
 import type { AnyModel } from '../methods/method.ts'
 import { compileGlob } from '../recipe/glob.ts'
 import { faultAt } from '../recipe/locate.ts'
-import { positionOf, resolveParameters, scalarAt } from '../recipe/parameters.ts'
+import { resolveParameters, scalarAt } from '../recipe/parameters.ts'
 import type { Expression, Recipe, Rule } from '../recipe/recipe.ts'
+import { missingTensor } from './missing.ts'
 import { commonShape } from './shapes.ts'
+import { type Place, type Structure, structureOf } from './structure.ts'
 
-/** One output tensor as a formula; `inputs[i]` is the model behind source i. */
+/** A tensor of a model. Its name may differ from that of the output tensor it goes into. */
+export interface Input {
+  readonly model: string
+  readonly tensor: string
+}
+
+/** One output tensor as a formula; `inputs[i]` is the tensor behind source i. */
 export interface Lowered {
   readonly root: Tensor
-  readonly inputs: readonly string[]
+  readonly inputs: readonly Input[]
   readonly shape: readonly number[]
-  /** Set when the tensor is the model's own, byte for byte. */
-  readonly copyOf: string | null
+  /** Set when the tensor is one of a model's own, byte for byte. */
+  readonly copyOf: Input | null
 }
 
 /** Writes down the formula of every tensor of a merge. */
 export interface Lowering {
+  /** Every tensor of the output, and those that a rule drops. */
+  readonly names: readonly string[]
+  readonly structure: Structure
   /** Null where a rule drops the tensor. */
   lower(name: string): Lowered | null
   /** Indices of rules that have matched a tensor so far. */
   readonly matched: ReadonlySet<number>
-  /** Tensors so far that arithmetic does not apply to: the model whose bytes are taken, and all models that the formula names. */
-  readonly passed: ReadonlyMap<string, { readonly from: string; readonly models: readonly string[] }>
+  /** Tensors so far that arithmetic does not apply to: the one whose bytes are taken, and all that the formula names. */
+  readonly passed: ReadonlyMap<string, { readonly from: Input; readonly wanted: readonly Wanted[] }>
+  /** Models whose embedding has served as their output head so far. */
+  readonly tied: ReadonlySet<string>
+}
+
+/** What a formula reads: a model's tensor, under the name it has there. */
+interface Leaf extends Input {
+  readonly entry: CheckpointTensor
 }
 
 /** `donor` names the model whose tensors pass through where arithmetic has no meaning (integers). */
 export function createLowering(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint>, donor: string): Lowering {
   const globs = recipe.rules.map(rule => (rule.tensors === null ? () => true : compileGlob(rule.tensors)))
   const matched = new Set<number>()
-  const mentioned = new Map<Expression, readonly string[]>()
-  const passed = new Map<string, { from: string; models: readonly string[] }>()
-  return { lower, matched, passed }
+  const passed = new Map<string, { from: Input; wanted: readonly Wanted[] }>()
+  const tied = new Set<string>()
+  const structure = structureOf(recipe, checkpoints, donor)
+  return { names: outputNames(), structure, lower, matched, passed, tied }
+
+  /** In the donor's order, then what only others have. */
+  function outputNames(): readonly string[] {
+    if (structure.isSliced(recipe.merge) || recipe.merge.kind === 'modules') return structure.namesOf(recipe.merge)
+    const models = [donor, ...checkpoints.keys()].map((model): Expression => ({ kind: 'model', model, at: recipe.merge.at }))
+    return [...new Set(models.flatMap(model => structure.namesOf(model)))]
+  }
 
   function lower(name: string): Lowered | null {
     const index = recipe.rules.findIndex((rule, i) => globs[i]!(name) && inLayers(rule, name))
     if (index >= 0) matched.add(index)
     const rule = recipe.rules[index]
     if (rule?.action.kind === 'drop') return null
-    if (rule?.action.kind === 'from') return copy(name, rule.action.model, rule)
+    if (rule?.action.kind === 'from') return copy(take(rule.action.model, name) ?? missing(name, rule.action.model, rule))
     return merge(name, rule?.action.kind === 'merge' ? rule.action.expression : recipe.merge)
   }
 
   function inLayers(rule: Rule, name: string): boolean {
     if (!rule.layers) return true
-    const layer = layerOf(name)
+    const layer = structure.layerNamed(name)
     return layer !== null && layer.index >= rule.layers[0] && layer.index < rule.layers[1]
   }
 
-  function layerOf(name: string) {
-    const known = checkpoints.get(donor)!.layers.of(name)
-    if (known) return known
-    for (const checkpoint of checkpoints.values()) {
-      const layer = checkpoint.tensors.has(name) ? checkpoint.layers.of(name) : null
-      if (layer) return layer
-    }
-    return null
+  function take(model: string, name: string): Leaf | null {
+    const found = findTensor(checkpoints.get(model)!, name)
+    if (found?.as === 'embedding') tied.add(model)
+    return found && { model, tensor: found.tensor.name, entry: found.tensor }
   }
 
-  function copy(name: string, model: string, rule: Rule | null): Lowered {
-    const tensor = checkpoints.get(model)!.tensors.get(name)
-    if (!tensor) {
-      const what = `${name}: there is no such tensor in ${model}`
-      throw rule ? faultAt(recipe.source, rule.at, what, `take it \`from:\` a model that has it (${holders(name).join(', ')}), or \`drop: true\` it`) : new MergeError(what)
-    }
-    return { root: Tensor.source(0, algebraic(tensor.shape)), inputs: [model], shape: tensor.shape, copyOf: model }
+  function missing(name: string, model: string, rule: Rule): never {
+    throw faultAt(
+      recipe.source,
+      rule.at,
+      `${name}: there is no such tensor in ${model}`,
+      `take it \`from:\` a model that has it (${holders(name).join(', ')}), or \`drop: true\` it`,
+    )
   }
 
   function merge(name: string, expression: Expression): Lowered {
-    let models = mentioned.get(expression)
-    if (!models) {
-      models = modelsOf(expression)
-      mentioned.set(expression, models)
-    }
-    const tensors = new Map<string, CheckpointTensor>()
-    for (const model of models) {
-      const tensor = checkpoints.get(model)!.tensors.get(name)
-      if (tensor) tensors.set(model, tensor)
-    }
-    const [integer, float] = [[...tensors].find(([, t]) => !isFloat(t.dtype)), [...tensors].find(([, t]) => isFloat(t.dtype))]
+    const place = structure.placeOf(expression, name)
+    const wanted = wantedBy(expression, place)
+    const leaves = wanted.flatMap(({ model, name: own }) => take(model, own) ?? [])
+    const [integer, float] = [leaves.find(({ entry }) => !isFloat(entry.dtype)), leaves.find(({ entry }) => isFloat(entry.dtype))]
     if (integer && float) throw mixedKinds(name, integer, float)
     if (integer) {
-      const from = tensors.has(donor) ? donor : integer[0]
-      passed.set(name, { from, models })
-      return copy(name, from, null)
+      const from = leaves.find(leaf => leaf.model === donor) ?? integer
+      passed.set(name, { from, wanted })
+      return copy(from)
     }
-    if (tensors.size < models.length) throw missing(name, models, tensors)
-    const shape = commonShape(recipe, name, models, tensors)
-    const seen: string[] = []
-    const slot = (model: string): number => {
-      const index = seen.indexOf(model)
-      return index < 0 ? seen.push(model) - 1 : index
+    if (leaves.length < wanted.length) throw missingTensor(recipe, checkpoints, name, wanted)
+    const shape = commonShape(recipe, name, leaves, callAt(expression, place))
+    const seen: Input[] = []
+    const slot = (model: string, own: string): number => {
+      const { tensor } = leaves.find((leaf, i) => leaf.model === model && wanted[i]!.name === own)! // every leaf was found
+      const index = seen.findIndex(input => input.model === model && input.tensor === tensor)
+      return index < 0 ? seen.push({ model, tensor }) - 1 : index
     }
-    const root = evaluate(expression, { name, shape: algebraic(shape), position: positionOf(layerOf(name)), slot })
+    const root = evaluate(expression, place, { shape: algebraic(shape), scope: '', slot })
     const only = root.op === 'source' ? seen[root.arg as number]! : null
     return { root, inputs: seen, shape, copyOf: only }
   }
 
-  function evaluate(e: Expression, context: Context): Tensor {
+  /** The tensors that `e` reads, each once, in the order of first mention. */
+  function wantedBy(e: Expression, place: Place): Wanted[] {
+    const wanted = new Map<string, Wanted>()
+    const walk = (part: Expression, at: Place): void => {
+      if (part.kind === 'model') wanted.set(`${part.model}\n${at.name}`, { model: part.model, name: at.name })
+      for (const [child, childAt] of structure.childrenAt(part, at)) walk(child, childAt)
+    }
+    walk(e, place)
+    return [...wanted.values()]
+  }
+
+  /** The call that gives a tensor, beneath slices and modules; null if another expression does. */
+  function callAt(e: Expression, place: Place): Call | null {
+    if (e.kind === 'call') return e
+    const inner = e.kind === 'stack' || e.kind === 'modules' || e.kind === 'stage' ? structure.childrenAt(e, place)[0] : undefined
+    return inner ? callAt(...inner) : null
+  }
+
+  function evaluate(e: Expression, place: Place, context: Context): Tensor {
     switch (e.kind) {
       case 'model':
-        return Tensor.source(context.slot(e.model), context.shape)
+        return Tensor.source(context.slot(e.model, place.name), context.shape)
       case 'number':
-        return Tensor.constant(scalarAt(e.value, context.position))
+        return Tensor.constant(scalarAt(e.value, place.position))
       case 'negate':
-        return evaluate(e.of, context).mul(-1)
+        return evaluate(e.of, place, context).mul(-1)
       case 'binary': {
-        const [left, right] = [evaluate(e.left, context), evaluate(e.right, context)]
+        const [left, right] = [evaluate(e.left, place, context), evaluate(e.right, place, context)]
         if (left.op === 'constant' && right.op === 'constant') return Tensor.constant(fold(e.op, left.arg as number, right.arg as number))
         return e.op === '+' ? left.add(right) : e.op === '-' ? left.sub(right) : e.op === '*' ? left.mul(right) : left.div(right)
       }
       case 'call':
-        return call(e, context)
+        return call(e, place, context)
+      case 'layers':
+      case 'stack':
+      case 'modules':
+      case 'stage': {
+        const [child, at] = structure.childrenAt(e, place)[0]!
+        return evaluate(child, at, e.kind === 'stage' ? { ...context, scope: `${context.scope}${e.name}/` } : context)
+      }
       default:
         e satisfies never
         throw new Error('no such expression')
     }
   }
 
-  function call(e: Expression & { kind: 'call' }, context: Context): Tensor {
+  function call(e: Call, place: Place, context: Context): Tensor {
     const method = METHODS[e.method]!
-    const { models: own, merge: values } = resolveParameters(recipe, e, method, context.name, context.position)
-    const base = e.base ? evaluate(e.base, context) : Tensor.constant(0)
+    const inputs = e.arguments.map(({ expression }) => (expression.kind === 'layers' ? structure.childrenAt(expression, place)[0]![1].name : place.name))
+    const { models: own, merge: values } = resolveParameters(recipe, e, method, { output: place.output, inputs }, place.position)
+    const base = e.base ? evaluate(e.base, place, context) : Tensor.constant(0)
     const models = e.arguments.map((argument, index): AnyModel => {
-      const tensor = evaluate(argument.expression, context)
+      const tensor = evaluate(argument.expression, place, context)
       return { ...own[index], index, tensor, delta: tensor.sub(base) } as AnyModel // the parameters were checked against the method's list
     })
+    const random = (label: string | number): Tensor => Tensor.random(`${context.scope}${label}`, context.shape)
     try {
-      return method.merge({ name: context.name, shape: context.shape, base, models, random: label => Tensor.random(String(label), context.shape) }, values)
+      return method.merge({ name: place.output, shape: context.shape, base, models, random }, values)
     } catch (error) {
-      if (error instanceof MergeError && !error.details.excerpt) throw faultAt(recipe.source, e.at, `${context.name}: ${error.what}`, error.details.fix)
+      if (error instanceof MergeError && !error.details.excerpt) throw faultAt(recipe.source, e.at, `${place.output}: ${error.what}`, error.details.fix)
       throw error
     }
   }
 
-  function mixedKinds(name: string, [a, { dtype: whole }]: readonly [string, CheckpointTensor], [b, { dtype: real }]: readonly [string, CheckpointTensor]): MergeError {
+  function mixedKinds(name: string, a: Leaf, b: Leaf): MergeError {
     const fix =
       recipe.form === 'mergekit'
         ? 'merge models of one kind: a quantised model cannot be merged with one that is not'
-        : `merge models of one kind, or take the tensor from one of them: \`rules: [{ tensors: '${name}', from: ${b} }]\``
-    return new MergeError(`${name}: ${whole} in ${a} and ${real} in ${b}, and only floats can be merged`, { where: recipe.source.name, fix })
-  }
-
-  function missing(name: string, models: readonly string[], has: ReadonlyMap<string, CheckpointTensor>): MergeError {
-    const without = models.filter(m => !has.has(m))
-    const architectures = new Set(models.map(m => checkpoints.get(m)!.architecture))
-    const reason = architectures.size > 1 ? ` (architectures: ${models.map(m => `${m} ${checkpoints.get(m)!.architecture ?? 'unknown'}`).join(', ')})` : ''
-    const fix =
-      recipe.form === 'mergekit'
-        ? 'merge models of one architecture, or write the recipe in Merganser’s own form, whose `rules:` say what becomes of such a tensor'
-        : `say what becomes of it in \`rules:\`, e.g. \`- { tensors: '${name}', from: ${holders(name)[0]} }\` or \`drop: true\``
-    return new MergeError(`${name}: in ${holders(name).join(', ')}, but not in ${without.join(', ')}${reason}`, { where: recipe.source.name, fix })
+        : `merge models of one kind, or take the tensor from one of them: \`rules: [{ tensors: '${name}', from: ${b.model} }]\``
+    return new MergeError(`${name}: ${a.entry.dtype} in ${a.model} and ${b.entry.dtype} in ${b.model}, and only floats can be merged`, { where: recipe.source.name, fix })
   }
 
   function holders(name: string): string[] {
@@ -162,28 +195,24 @@ export function createLowering(recipe: Recipe, checkpoints: ReadonlyMap<string, 
   }
 }
 
-interface Context {
+type Call = Extract<Expression, { kind: 'call' }>
+
+/** A model's tensor by the name that it has in the leading model. */
+export interface Wanted {
+  readonly model: string
   readonly name: string
-  readonly shape: readonly number[]
-  /** 0 at the first layer, 1 at the last. */
-  readonly position: number
-  slot(model: string): number
 }
 
-/** The models an expression reads, in order of first mention. */
-export function modelsOf(expression: Expression): readonly string[] {
-  const found = new Set<string>()
-  const walk = (e: Expression): void => {
-    if (e.kind === 'model') found.add(e.model)
-    else if (e.kind === 'negate') walk(e.of)
-    else if (e.kind === 'binary') [e.left, e.right].forEach(walk)
-    else if (e.kind === 'call') {
-      if (e.base) walk(e.base)
-      for (const a of e.arguments) walk(a.expression)
-    }
-  }
-  walk(expression)
-  return [...found]
+interface Context {
+  readonly shape: readonly number[]
+  /** Keeps the random numbers of a stage apart from those of the merge around it. */
+  readonly scope: string
+  slot(model: string, name: string): number
+}
+
+const copy = ({ model, tensor, entry }: Leaf): Lowered => {
+  const input = { model, tensor }
+  return { root: Tensor.source(0, algebraic(entry.shape)), inputs: [input], shape: entry.shape, copyOf: input }
 }
 
 /** In the algebra [] means a number; a 0-d tensor is one element. */

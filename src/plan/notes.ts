@@ -1,18 +1,25 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
-import type { Expression, Recipe, Settings } from '../recipe/recipe.ts'
-import type { Lowering } from './lower.ts'
+import { findTensor } from '../checkpoint/find.ts'
+import type { Recipe, Settings } from '../recipe/recipe.ts'
+import { modelsIn, partsOf } from '../recipe/walk.ts'
+import { layerIn } from './layers.ts'
+import type { Lowering, Wanted } from './lower.ts'
 
 /** Harmless oddities that only the checkpoints show. */
 export function notesOf(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint>, donor: string, lowering: Lowering, names: readonly string[]): string[] {
   const notes: string[] = []
+  const inputs = [...checkpoints.values()].flatMap(c => [...c.tensors.keys()]) // what filters of one model see; their layers may move
   for (const filter of filtersOf(recipe)) {
-    if (!names.some(name => name.includes(filter))) notes.push(`the filter "${filter}" matches no tensor (filters are plain parts of tensor names, not patterns)`)
+    if (!names.some(name => name.includes(filter)) && !inputs.some(name => name.includes(filter)))
+      notes.push(`the filter "${filter}" matches no tensor (filters are plain parts of tensor names, not patterns)`)
   }
   recipe.rules.forEach((rule, i) => {
     if (!lowering.matched.has(i))
       notes.push(`rule ${i + 1} (line ${rule.at.line}) applies to no tensor${rule.tensors ? `: none is called ${rule.tensors}, or an earlier rule takes it` : ''}`)
   })
   notes.push(...passedNotes(checkpoints, lowering))
+  for (const model of lowering.tied) notes.push(`${model} has no output head of its own: its embedding takes part as the head, as its config.json ties the two`)
+  notes.push(...assumptions(recipe, checkpoints, donor, lowering))
   const architectures = new Set([...checkpoints.values()].map(c => c.architecture).filter(a => a !== null))
   if (architectures.size > 1) notes.push(`the models have different architectures: ${[...architectures].join(', ')}; config.json is that of ${donor}`)
   return notes
@@ -23,22 +30,52 @@ function passedNotes(checkpoints: ReadonlyMap<string, Checkpoint>, { passed }: L
   const [first] = passed
   if (!first) return []
   const [one] = first
-  const sources = new Set([...passed.values()].map(p => p.from))
+  const sources = new Set([...passed.values()].map(p => p.from.model))
   const notes = [
     `${passed.size} tensor${passed.size === 1 ? '' : 's'} of whole numbers pass${passed.size === 1 ? 'es' : ''} through unchanged from ${[...sources].join(', ')}, e.g. ${one}`,
   ]
-  const differing = [...passed].flatMap(([name, { from, models }]) => {
-    const kinds = models.map(m => kindIn(checkpoints.get(m)!, name))
-    const other = kinds.findIndex(kind => kind !== kindIn(checkpoints.get(from)!, name))
-    return other < 0 ? [] : [`${name} (${kindIn(checkpoints.get(from)!, name)} in ${from}, ${kinds[other]} in ${models[other]})`]
+  const kindIn = ({ model, name }: Wanted): string => {
+    const tensor = findTensor(checkpoints.get(model)!, name)?.tensor
+    return tensor ? `${tensor.dtype} [${tensor.shape}]` : 'missing'
+  }
+  const differing = [...passed].flatMap(([name, { from, wanted }]) => {
+    const own = kindIn({ model: from.model, name: from.tensor })
+    const other = wanted.find(w => kindIn(w) !== own)
+    return other ? [`${name} (${own} in ${from.model}, ${kindIn(other)} in ${other.model})`] : []
   })
   if (differing.length > 0) notes.push(`${differing.length} of them ${differing.length === 1 ? 'differs' : 'differ'} between the models, e.g. ${differing[0]}`)
   return notes
 }
 
-function kindIn({ tensors }: Checkpoint, name: string): string {
-  const tensor = tensors.get(name)
-  return tensor ? `${tensor.dtype} [${tensor.shape}]` : 'missing'
+/** Tensors of layers that config.json does not count, which no slice can name. */
+function leftOut(checkpoints: ReadonlyMap<string, Checkpoint>, recipe: Recipe): string[] {
+  return [...modelsIn(recipe.merge)].flatMap(model => {
+    const { layers, tensors } = checkpoints.get(model)!
+    const beyond = [...tensors.keys()].filter(name => [...layers.stacks].some(([stack, count]) => (layerIn(stack, name)?.index ?? 0) >= count))
+    return beyond.length === 0
+      ? []
+      : [
+          `${model}: ${beyond.length} tensor${beyond.length === 1 ? '' : 's'} of layers that its config.json does not count ${beyond.length === 1 ? 'is' : 'are'} left out of the slices, e.g. ${beyond[0]}`,
+        ]
+  })
+}
+
+const MAX_SHOWN = 6 // names; more would hide the note
+
+/** What slices take for granted of a model that no family describes. */
+function assumptions(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint>, donor: string, { structure }: Lowering): string[] {
+  const { family, layers, tensors, architecture } = checkpoints.get(donor)!
+  if (!structure.isSliced(recipe.merge)) return []
+  if (family) return leftOut(checkpoints, recipe)
+  const outside = [...tensors.keys()].filter(name => !layers.of(name))
+  const spell = (role: 'before' | 'after'): string => {
+    const names = outside.filter(name => (layers.role(name) === 'after') === (role === 'after'))
+    return names.length === 0 ? 'nothing' : `${names.slice(0, MAX_SHOWN).join(', ')}${names.length > MAX_SHOWN ? ` and ${names.length - MAX_SHOWN} more` : ''}`
+  }
+  const stacks = [...layers.stacks].map(([stack, count]) => `${count} in ${stack}`).join(', ')
+  return [
+    `${architecture ?? 'the architecture'} is not one that Merganser knows; by the names, its layers are ${stacks}; before them: ${spell('before')}; after them: ${spell('after')}`,
+  ]
 }
 
 function filtersOf(recipe: Recipe): Set<string> {
@@ -49,18 +86,8 @@ function filtersOf(recipe: Recipe): Set<string> {
       for (const entry of setting.value as readonly { filter: string | null }[]) if (entry.filter !== null) filters.add(entry.filter)
     }
   }
-  const walk = (e: Expression): void => {
-    if (e.kind === 'negate') walk(e.of)
-    if (e.kind === 'binary') [e.left, e.right].forEach(walk)
-    if (e.kind !== 'call') return
-    collect(e.parameters)
-    if (e.base) walk(e.base)
-    for (const argument of e.arguments) {
-      collect(argument.parameters)
-      walk(argument.expression)
-    }
+  for (const expression of [recipe.merge, ...recipe.rules.flatMap(r => (r.action.kind === 'merge' ? [r.action.expression] : []))]) {
+    for (const part of partsOf(expression)) if (part.kind === 'call') for (const settings of [part.parameters, ...part.arguments.map(a => a.parameters)]) collect(settings)
   }
-  walk(recipe.merge)
-  for (const rule of recipe.rules) if (rule.action.kind === 'merge') walk(rule.action.expression)
   return filters
 }

@@ -1,16 +1,18 @@
 import { rowsOf, type Tensor } from '../algebra/tensor.ts'
 import type { Locator } from '../bytes/source.ts'
-import type { Checkpoint } from '../checkpoint/checkpoint.ts'
+import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.ts'
 import { bytesOf, type DType, type FloatDType, isFloat, sizeOf } from '../dtype.ts'
 import { assert, MergeError } from '../errors.ts'
 import { faultAt } from '../recipe/locate.ts'
 import type { Recipe } from '../recipe/recipe.ts'
 import { DEFAULT_MEMORY, type MemoryPlan, planMemory, residentBytes } from './budget.ts'
-import { type Companion, chooseDonor, companionsOf } from './companions.ts'
+import { type Companion, companionsOf } from './companions.ts'
 import { checkCompatible } from './compatible.ts'
+import { chooseDonor } from './donor.ts'
 import { indexOf, layOut, type OutputFile } from './layout.ts'
-import { createLowering, type Lowered } from './lower.ts'
+import { createLowering, type Input, type Lowered } from './lower.ts'
 import { notesOf } from './notes.ts'
+import { checkVocabulary } from './one_vocabulary.ts'
 import { type Compiled, compile, compileCopy } from './passes.ts'
 import { isByRows, type Program, rereads, sourcesOf } from './program.ts'
 import { provenance } from './provenance.ts'
@@ -103,16 +105,17 @@ export function plan(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint
   const donor = chooseDonor(recipe)
   checkCompatible(recipe, checkpoints)
   const lowering = createLowering(recipe, checkpoints, donor)
-  const names = namesOf(checkpoints, donor)
+  const { names } = lowering
   const lowered = new Map<string, Lowered>()
   for (const name of names) {
     const formula = lowering.lower(name)
     if (formula) lowered.set(name, formula)
   }
   if (lowered.size === 0) throw new MergeError('the merge has no tensors', { where: recipe.source.name, fix: 'leave at least one tensor undropped' })
+  checkVocabulary(recipe, checkpoints.get(donor)!, lowered)
 
   const inputs = inputFiles(checkpoints)
-  const placeable = [...lowered].map(([name, { shape }]) => ({ name, shape, dtype: outputDType(name, lowered.get(name)!) }))
+  const placeable = [...lowered].map(([name, { shape }]) => ({ name, shape, dtype: outputDType(lowered.get(name)!) }))
   const outputs = layOut(placeable, provenance(recipe, checkpoints, donor), recipe.output.shardSize)
   const { tasks, programs } = compileAll()
   const memory = planMemory({
@@ -122,7 +125,7 @@ export function plan(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint
     needs: distinctNeeds(tasks, programs),
     rereading: tasks.flatMap(t => (rereads(programs[t.program]!) ? [residentBytes(programs[t.program]!, t.size)] : [])),
   })
-  const companions = companionsOf(recipe, checkpoints, donor, lowered, indexOf(outputs))
+  const companions = companionsOf(recipe, checkpoints, donor, lowered, indexOf(outputs), lowering.structure)
   const written = outputs.reduce((sum, file) => sum + file.size, 0)
   return {
     recipe,
@@ -140,7 +143,7 @@ export function plan(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint
       dropped: names.length - lowered.size,
     },
     donor,
-    notes: [...recipe.notes.map(n => n.text), ...companions.notes, ...notesOf(recipe, checkpoints, donor, lowering, names)],
+    notes: [...new Set([...recipe.notes.map(n => n.text), ...companions.notes, ...notesOf(recipe, checkpoints, donor, lowering, names)])],
   }
 
   function compileAll(): { tasks: Task[]; programs: Program[] } {
@@ -149,10 +152,10 @@ export function plan(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint
     const programs: Program[] = []
     const tasks = outputs.flatMap((file, f) =>
       file.tensors.map(({ name, dtype, shape, at }): Task => {
-        const { root, inputs: models, copyOf } = lowered.get(name)!
-        const dtypes = models.map(m => checkpoints.get(m)!.tensors.get(name)!.dtype)
+        const { root, inputs: read, copyOf } = lowered.get(name)!
+        const dtypes = read.map(input => tensorOf(input).dtype)
         const isCopy = copyOf !== null && dtypes[root.arg as number] === dtype
-        const used = isCopy ? [copyOf] : models
+        const used = isCopy ? [copyOf] : read
         const identity = isCopy ? `copy ${dtype}` : `${root.id} ${dtypes} ${dtype}`
         let known = compiled.get(identity)
         if (!known) {
@@ -162,9 +165,9 @@ export function plan(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint
           known = { ...fresh, index }
           compiled.set(identity, known)
         }
-        const sources = used.map(model => {
-          const tensor = checkpoints.get(model)!.tensors.get(name)!
-          return { file: inputs.first.get(model)! + tensor.file, at: tensor.start, model }
+        const sources = used.map(input => {
+          const { file, start } = tensorOf(input)
+          return { file: inputs.first.get(input.model)! + file, at: start, model: input.model }
         })
         return { name, shape, size: sizeOf(shape), program: known.index, sources, constants: known.constants, key: randomKey(recipe.seed, name), output: { file: f, at } }
       }),
@@ -172,18 +175,14 @@ export function plan(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint
     return { tasks, programs }
   }
 
-  function outputDType(name: string, { inputs: models, copyOf }: Lowered): DType {
-    const own = (model: string): DType => checkpoints.get(model)!.tensors.get(name)!.dtype
-    const dtype = own(copyOf ?? (models.includes(donor) ? donor : models[0]!))
+  function tensorOf({ model, tensor }: Input): CheckpointTensor {
+    return checkpoints.get(model)!.tensors.get(tensor)!
+  }
+
+  function outputDType({ inputs: read, copyOf }: Lowered): DType {
+    const { dtype } = tensorOf(copyOf ?? read.find(input => input.model === donor) ?? read[0]!)
     return isFloat(dtype) ? (recipe.output.dtype ?? dtype) : dtype
   }
-}
-
-/** Every tensor of the models, in the donor's order, then those that only others have. */
-function namesOf(checkpoints: ReadonlyMap<string, Checkpoint>, donor: string): string[] {
-  const names = new Set(checkpoints.get(donor)!.tensors.keys())
-  for (const checkpoint of checkpoints.values()) for (const name of checkpoint.tensors.keys()) names.add(name)
-  return [...names]
 }
 
 function inputFiles(checkpoints: ReadonlyMap<string, Checkpoint>): { files: InputFile[]; first: ReadonlyMap<string, number> } {

@@ -1,6 +1,7 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
 import { DEFAULT_SHARD_BYTES } from '../recipe/fields.ts'
 import type { Recipe } from '../recipe/recipe.ts'
+import { referenceText } from '../recipe/references.ts'
 
 /**
  * The output's metadata: the donor's, the recipe as text, and for every input file the SHA-256 of its header.
@@ -18,7 +19,7 @@ export function provenance(recipe: Recipe, checkpoints: ReadonlyMap<string, Chec
 export function recipeText(recipe: Recipe): string {
   if (recipe.form !== 'expression') return recipe.source.text
   const quoted = (text: string): string => JSON.stringify(text)
-  const models = Object.entries(recipe.models).map(([name, { path }]) => `  ${quoted(name)}: ${quoted(path)}`)
+  const models = Object.entries(recipe.models).map(([name, reference]) => `  ${quoted(name)}: ${quoted(referenceText(reference))}`)
   const { dtype, shardSize, configFrom, tokenizerFrom } = recipe.output
   const output = [
     ...(dtype ? [`dtype: ${dtype.toLowerCase()}`] : []),

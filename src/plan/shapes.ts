@@ -1,6 +1,7 @@
 import type { CheckpointTensor } from '../checkpoint/checkpoint.ts'
 import { MergeError } from '../errors.ts'
-import type { Recipe } from '../recipe/recipe.ts'
+import type { Expression, Recipe } from '../recipe/recipe.ts'
+import { leading } from './donor.ts'
 
 /** Tensors with one row per token: where vocabularies of different size show. */
 const VOCABULARY = /(^|\.)(embed_tokens|lm_head|wte|word_embeddings|embed_in|embed_out|tok_embeddings|shared)\.weight$/
@@ -8,27 +9,37 @@ const VOCABULARY = /(^|\.)(embed_tokens|lm_head|wte|word_embeddings|embed_in|emb
 /** Methods of mergekit that merge the rows which all models have; the task-arithmetic family crops to the base instead. */
 const COMMON_ROWS: ReadonlySet<string> = new Set(['linear', 'slerp', 'nuslerp', 'model_stock', 'arcee_fusion'])
 
-/** The shape in which all `models` give tensor `name`. Throws where they differ, but for what mergekit's recipes rely on. */
-export function commonShape(recipe: Recipe, name: string, models: readonly string[], tensors: ReadonlyMap<string, CheckpointTensor>): readonly number[] {
-  const [first, ...rest] = models
-  const shape = tensors.get(first!)!.shape
-  const other = rest.find(m => `${tensors.get(m)!.shape}` !== `${shape}`)
+export const isVocabulary = (name: string): boolean => VOCABULARY.test(name)
+
+/** A tensor to be merged, and the model it is of. */
+interface Leaf {
+  readonly model: string
+  readonly entry: CheckpointTensor
+}
+type Call = Extract<Expression, { kind: 'call' }>
+
+/** The shape in which all `leaves` give tensor `name`. Throws where they differ, but for what mergekit's recipes rely on. */
+export function commonShape(recipe: Recipe, name: string, leaves: readonly Leaf[], call: Call | null): readonly number[] {
+  const [first, ...rest] = leaves
+  const { shape } = first!.entry
+  const other = rest.find(({ entry }) => `${entry.shape}` !== `${shape}`)
   if (other === undefined) return shape
-  const cropped = recipe.form === 'mergekit' && VOCABULARY.test(name) ? cropRows(recipe, models, tensors) : null
+  const cropped = recipe.form === 'mergekit' && VOCABULARY.test(name) ? cropRows(leaves, call) : null
   if (cropped) return cropped
-  const theirs = tensors.get(other)!.shape
-  throw new MergeError(`${name}: shapes [${shape}] in ${first} and [${theirs}] in ${other} differ`, { where: recipe.source.name, fix: advice(recipe, name, shape, theirs) })
+  const theirs = other.entry.shape
+  const fix = advice(recipe, name, shape, theirs)
+  throw new MergeError(`${name}: shapes [${shape}] in ${first!.model} and [${theirs}] in ${other.model} differ`, { where: recipe.source.name, fix })
 }
 
 /** With no tokenizer key, mergekit merges the first rows of embeddings of unequal height: the rows all models have, or those of the base. */
-function cropRows(recipe: Recipe, models: readonly string[], tensors: ReadonlyMap<string, CheckpointTensor>): readonly number[] | null {
-  const shapes = models.map(m => tensors.get(m)!.shape)
+function cropRows(leaves: readonly Leaf[], call: Call | null): readonly number[] | null {
+  const shapes = leaves.map(({ entry }) => entry.shape)
   if (shapes.some(s => s.length !== 2 || s[1] !== shapes[0]![1])) return null
   const rows = shapes.map(s => s[0]!)
-  const call = recipe.merge.kind === 'call' ? recipe.merge : null
   if (call && COMMON_ROWS.has(call.method)) return [Math.min(...rows), shapes[0]![1]!]
-  const base = call?.base?.kind === 'model' ? tensors.get(call.base.model)?.shape : undefined
-  return base && rows.every(r => r >= base[0]!) ? base : null
+  const base = call?.base && leading(call.base)
+  const theirs = leaves.find(({ model }) => model === base)?.entry.shape
+  return theirs && rows.every(r => r >= theirs[0]!) ? theirs : null
 }
 
 function advice(recipe: Recipe, name: string, a: readonly number[], b: readonly number[]): string {

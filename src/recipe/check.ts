@@ -8,7 +8,7 @@ import { coerce, refuseZeroSum } from './parameters.ts'
 import type { Argument, Expression, Note, Recipe } from './recipe.ts'
 import { label, show } from './show.ts'
 import { checkSettings } from './values.ts'
-import { childrenOf, modelsIn } from './walk.ts'
+import { childrenOf, modelAt, modelsIn } from './walk.ts'
 
 type Call = Extract<Expression, { kind: 'call' }>
 
@@ -77,7 +77,7 @@ function requireParameters(recipe: Recipe, call: Call, method: AnyMethod): void 
 }
 
 function missing({ form, source }: Recipe, call: Call, argument: Argument | null, name: string, example: number) {
-  const at = argument?.expression.at ?? call.at
+  const at = argument ? modelAt(argument.expression) : call.at
   if (form !== 'mergekit') {
     const owner = argument ? ` for \`${label(argument.expression, source)}\`` : ''
     return faultAt(source, at, `${call.method} needs ${name}${owner}`, `add \`${name}=${example}\` to the call: \`${written(call, `${name}=${example}`, source)}\``)

@@ -1,4 +1,4 @@
-import { type Document, isAlias, isMap, isScalar, isSeq, type Node, type Pair, parseDocument, Scalar, type YAMLError } from 'yaml'
+import { type Document, isAlias, isMap, isScalar, isSeq, type Node, type Pair, parseAllDocuments, Scalar, type YAMLError } from 'yaml'
 import { MergeError } from '../errors.ts'
 import { faultAt, locator } from './locate.ts'
 import { placedIn } from './placed.ts'
@@ -37,18 +37,21 @@ const MAX_CHARACTERS = 1_000_000 // the YAML reader takes seconds for this much;
 const MAX_NESTING = 200 // the YAML reader recurses; V8 aborts far above this
 const MAX_INDENT = 400 // each column may be one level
 
-/** Reads one YAML document. Syntax errors, duplicate keys and unknown tags are MergeErrors at their place. */
-export function readDocument(source: SourceText): Value {
+/** Reads the YAML documents of a text, empty ones left out. Syntax errors, duplicate keys and unknown tags are MergeErrors at their place. */
+export function readDocuments(source: SourceText): readonly Value[] {
   refuseOversize(source)
-  const document = parseDocument(source.text, { prettyErrors: false, uniqueKeys: false, keepSourceTokens: true })
+  const parsed = parseAllDocuments(source.text, { prettyErrors: false, uniqueKeys: false, keepSourceTokens: true })
+  const documents: readonly Document[] = 'empty' in parsed ? [] : parsed
   const at = locator(source.text)
-  const error = document.errors[0] ?? document.warnings[0]
-  if (error) throw syntaxError(source, error, at)
-  const reader: Reader = { source, at, anchors: new Map(), known: new Map(), open: new Set() }
-  if (!document.contents || (isScalar(document.contents) && document.contents.value === null && !document.contents.source)) {
-    throw new MergeError('the recipe is empty', { where: source.name, fix: 'write at least `models:` and `merge:`, or a mergekit recipe' })
-  }
-  return convert(reader, document.contents as NonNullable<Document['contents']>)
+  const values = documents.flatMap(({ errors, warnings, contents }) => {
+    const error = errors[0] ?? warnings[0]
+    if (error) throw syntaxError(source, error, at)
+    if (!contents || (isScalar(contents) && contents.value === null && !contents.source)) return []
+    const reader: Reader = { source, at, anchors: new Map(), known: new Map(), open: new Set() } // anchors end with their document
+    return [convert(reader, contents)]
+  })
+  if (values.length === 0) throw new MergeError('the recipe is empty', { where: source.name, fix: 'write at least `models:` and `merge:`, or a mergekit recipe' })
+  return values
 }
 
 function refuseOversize(source: SourceText): void {
@@ -68,8 +71,6 @@ function refuseOversize(source: SourceText): void {
 
 function syntaxError(source: SourceText, error: YAMLError, at: Reader['at']): MergeError {
   const place = at(error.pos[0], error.pos[1])
-  if (error.code === 'MULTIPLE_DOCS')
-    return faultAt(source, at(error.pos[0], error.pos[0] + 3), 'several documents in one file are not supported yet', 'keep one merge in each file')
   if (error.code === 'TAB_AS_INDENT') return faultAt(source, place, 'a tab indents this line, and YAML allows only spaces', 'replace the tab with spaces')
   if (error.code === 'TAG_RESOLVE_FAILED') return faultAt(source, place, `the tag ${source.text.slice(...error.pos)} has no meaning in a recipe`, 'remove it')
   if (error.code === 'MISSING_CHAR' && /quote/.test(error.message)) return faultAt(source, place, 'a quoted text is not closed', 'add the missing quote')

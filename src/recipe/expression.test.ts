@@ -7,6 +7,7 @@ import { scopeOf } from './names.ts'
 import { parse } from './parse.ts'
 import { placedAlone } from './placed.ts'
 import type { Expression, Setting } from './recipe.ts'
+import { referenceOf } from './references.ts'
 import { show } from './show.ts'
 import { partsOf } from './walk.ts'
 
@@ -15,7 +16,7 @@ const NAMES = ['base', 'code', 'math', 'my-model', '7b', 'θ']
 
 function read(text: string): Expression {
   const source = { name: 'expression', text }
-  return parseExpression(placedAlone(source), scopeOf(source, Object.fromEntries(NAMES.map(n => [n, { path: n, at: null }])), []))
+  return parseExpression(placedAlone(source), scopeOf(source, Object.fromEntries(NAMES.map(n => [n, referenceOf(n, null)])), []))
 }
 
 /** The expression without its places. */

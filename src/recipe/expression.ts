@@ -5,10 +5,12 @@ import { readGradient } from './gradient.ts'
 import { faultAt, suggest } from './locate.ts'
 import { own } from './lookup.ts'
 import type { Expression } from './recipe.ts'
+import { isStacking, readStacking } from './stack.ts'
 import type { Placed, Token } from './tokens.ts'
 
 /**
- * Parses `+ - * / ( )`, numbers, gradients `[0.2, 0.8]`, names, and calls `method(expression, …, parameter=value, …)`.
+ * Parses `+ - * / ( )`, numbers, gradients `[0.2, 0.8]`, names, calls `method(expression, …, parameter=value, …)`,
+ * and layers put together: `stack(layers(model, start, end), …)`.
  * Names are filled in by `scope`. Throws a MergeError at the fault. Whether the arithmetic makes sense is for check.ts.
  */
 export function parseExpression(placed: Placed, scope: Scope, depth = 0): Expression {
@@ -60,7 +62,7 @@ function readAtom(c: Cursor): Expression {
     case 'number':
       return { kind: 'number', value: Number(token.text), at: spanOf(c, token) }
     case 'name':
-      if (isSign(peek(c), '(')) return readCall(c, token, readSum)
+      if (isSign(peek(c), '(')) return isStacking(token.text) ? readStacking(c, token, readSum) : readCall(c, token, readSum)
       return readName(c, token)
     case 'quoted':
       return readName(c, token)

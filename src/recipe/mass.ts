@@ -1,10 +1,11 @@
 import { METHODS } from '../methods/_all.ts'
+import type { Param } from '../methods/method.ts'
 import { faultAt } from './locate.ts'
 import { own } from './lookup.ts'
 import { coerce, resolveSetting, scalarAt } from './parameters.ts'
 import type { Expression, Recipe, Scalar, Settings } from './recipe.ts'
 import { label, show, showFactor } from './show.ts'
-import { partsOf } from './walk.ts'
+import { childrenOf, partsOf } from './walk.ts'
 
 const TOLERANCE = 1e-5 // of a mass: what rounding of written weights leaves; 0.333333 three times is 1e-6 short
 
@@ -27,6 +28,10 @@ export function numberAt(e: Expression, position: number): number | null {
   switch (e.kind) {
     case 'model':
     case 'call':
+    case 'layers':
+    case 'stack':
+    case 'modules':
+    case 'stage':
       return null
     case 'number':
       return scalarAt(e.value, position)
@@ -74,8 +79,8 @@ export function positionsOf(expression: Expression): readonly number[] {
 function scalarsOf(e: Expression): readonly Scalar[] {
   if (e.kind === 'number') return [e.value]
   if (e.kind !== 'call') return []
-  const settings = [e.parameters, ...e.arguments.map(a => a.parameters)].flatMap(s => [own(s, 'weight'), own(s, 'scale')])
-  return settings.flatMap(s => (s && !s.filtered && typeof s.value === 'object' ? [s.value as Scalar] : [])) // not filtered, so no list of filters
+  const settings = [e.parameters, ...e.arguments.map(a => a.parameters)].flatMap(s => Object.values(s))
+  return settings.flatMap(s => (!s.filtered && typeof s.value === 'object' ? [s.value as Scalar] : [])) // not filtered, so no list of filters
 }
 
 export const isAll = (masses: readonly number[], wanted: number): boolean => masses.every(m => Math.abs(m - wanted) <= TOLERANCE)
@@ -94,6 +99,11 @@ function weigh(e: Expression, recipe: Recipe, positions: readonly number[]): Wei
       return weighBinary(e, recipe, positions)
     case 'call':
       return weighCall(e, recipe, positions)
+    case 'layers':
+    case 'stage':
+    case 'stack':
+    case 'modules':
+      return weighParts(e, recipe, positions)
     default:
       throw e satisfies never
   }
@@ -153,19 +163,37 @@ function weighCall(e: Call, recipe: Recipe, positions: readonly number[]): Weigh
   return { kind: 'tensor', at: positions.map(position => kind * factorOf(e, recipe, position)) }
 }
 
-/** How many of its arguments' masses a call amounts to: a sum that is not divided has that of its weights, a scaled copy its scale, all else one. */
-function factorOf(call: Call, { form }: Recipe, position: number): number {
-  const method = own(METHODS, call.method)
-  if (form === 'mergekit' || method?.base !== 'unused') return 1 // mergekit's recipes may scale a model
-  const read = (name: string, settings: Settings): number | boolean | string | null | undefined => {
-    const param = own(method.params, name)
+/** How many of its arguments' masses a call amounts to: what the method declares, else one. */
+function factorOf(call: Call, recipe: Recipe, position: number): number {
+  const { params, mass } = METHODS[call.method]!
+  if (recipe.form === 'mergekit' || !mass) return 1 // mergekit's recipes may scale a model
+  const read = (name: string, param: Param, settings: Settings): number | boolean | string | null => {
     const setting = own(settings, name) ?? own(call.parameters, name)
     const value = setting && resolveSetting(setting, '', position) // no filters: only mergekit's form has them
-    if (!param || value !== undefined) return param && value !== undefined ? coerce(param, value) : undefined
-    return param.default ?? (param.scope === 'model' ? param.inExpression : undefined)
+    const given = value === undefined ? undefined : coerce(param, value)
+    return given ?? param.default ?? (param.scope === 'model' ? (param.inExpression ?? 1) : null) // what is wrong or missing, check.ts tells
   }
-  const sum = read('normalize', {}) === false ? call.arguments.reduce((total, a) => total + Number(read('weight', a.parameters) ?? 1), 0) : 1
-  return sum * Number(read('scale', {}) ?? 1)
+  const valuesOf = (isOfModel: boolean, settings: Settings) =>
+    Object.fromEntries(Object.entries(params).flatMap(([name, param]) => ((param.scope === 'model') === isOfModel ? [[name, read(name, param, settings)]] : [])))
+  return mass(
+    call.arguments.map(a => valuesOf(true, a.parameters) as Readonly<Record<string, number>>),
+    valuesOf(false, {}),
+  ) // coerce gave numbers
+}
+
+/** Layers and what is put together from them: each part must be a model at every layer, or a task vector. */
+function weighParts(e: Expression, recipe: Recipe, positions: readonly number[]): Weighed {
+  const kinds = childrenOf(e).map(child => {
+    const { kind, at } = weigh(child, recipe, positionsOf(child))
+    const mass = kind === 'number' ? NaN : isAll(at, 1) ? 1 : isAll(at, 0) ? 0 : NaN
+    if (Number.isNaN(mass))
+      throw faultAt(recipe.source, child.at, `\`${show(child, recipe.source)}\` is neither a model nor a task vector`, 'layers are taken from models, or from task vectors')
+    return mass
+  })
+  const [first = 1] = kinds
+  if (kinds.some(kind => kind !== first))
+    throw faultAt(recipe.source, e.at, 'layers of models and of task vectors cannot be stacked', 'make all slices models, or all task vectors')
+  return { kind: 'tensor', at: positions.map(() => first) }
 }
 
 function weighBase(e: Call, base: Expression, kind: 0 | 1, recipe: Recipe, positions: readonly number[]): void {

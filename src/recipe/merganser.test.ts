@@ -26,9 +26,9 @@ seed: 42
     const recipe = parse(RECIPE)
     const at = (line: number, column: number, end: number) => ({ line, column, end })
     expect(recipe.models).toEqual({
-      base: { path: 'zoo/text/base', at: at(2, 9, 22) },
-      code: { path: 'zoo/text/code', at: at(3, 9, 22) },
-      math: { path: 'zoo/text/math', at: at(4, 16, 29) },
+      base: { text: 'zoo/text/base', path: 'zoo/text/base', revision: null, lora: null, at: at(2, 9, 22) },
+      code: { text: 'zoo/text/code', path: 'zoo/text/code', revision: null, lora: null, at: at(3, 9, 22) },
+      math: { text: 'zoo/text/math', path: 'zoo/text/math', revision: null, lora: null, at: at(4, 16, 29) },
     })
     expect(recipe.rules).toMatchObject([
       { tensors: 'lm_head.*', layers: null, action: { kind: 'from', model: 'base' }, at: at(9, 5, 25) },

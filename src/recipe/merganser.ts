@@ -3,6 +3,7 @@ import { checkKeys, dtypeAt, entryOf, mapOf, seedOf, shardSizeOf, textOf } from 
 import { faultAt } from './locate.ts'
 import { type Let, modelNamed, nameFault, scopeOf } from './names.ts'
 import type { Expression, ModelRef, Note, Recipe, Rule, SourceText } from './recipe.ts'
+import { readReference, referenceOf, referenceText } from './references.ts'
 import { expressionOf, readRules } from './rules.ts'
 import { modelsIn } from './walk.ts'
 
@@ -25,7 +26,10 @@ export function readMerganser(source: SourceText, root: MapValue): { recipe: Rec
   const output = readOutput(source, root, models)
   const used = scope.used()
   notes.push(...unusedNotes(models, merge, rules, output), ...named.filter(l => !used.has(l.name)).map(l => ({ text: `let "${l.name}" is never used`, at: l.at })))
-  return { recipe: { form: 'merganser', source, models, merge, rules, output, tokenizer: null, chatTemplate: null, seed: seedOf(source, root, ['seed']), notes }, lets }
+  return {
+    recipe: { form: 'merganser', source, models, merge, rules, stages: [], output, tokenizer: null, chatTemplate: null, seed: seedOf(source, root, ['seed']), notes },
+    lets,
+  }
 }
 
 function readModels(source: SourceText, root: MapValue): Models {
@@ -38,11 +42,8 @@ function readModels(source: SourceText, root: MapValue): Models {
 }
 
 function readPath(source: SourceText, { key, value }: Entry): ModelRef {
-  if (value.kind !== 'map') return { path: textOf(source, value, `the path of ${key}`, `${key}: path/to/model`), at: value.at }
-  checkKeys(source, value, ['path'])
-  const inner = entryOf(value, 'path')
-  if (!inner) throw faultAt(source, value.at, `${key} has no path`, `write \`${key}: path/to/model\``)
-  return { path: textOf(source, inner.value, `the path of ${key}`, `${key}: path/to/model`), at: inner.value.at }
+  if (value.kind !== 'map') return referenceOf(textOf(source, value, `the path of ${key}`, `${key}: path/to/model`), value.at)
+  return readReference(source, value, key)
 }
 
 function nameOf(source: SourceText, { key, keyAt }: Entry): string {
@@ -80,9 +81,10 @@ export function unusedNotes(models: Models, merge: Expression, rules: readonly R
   const used = new Set<string | null>([output.configFrom, output.tokenizerFrom, ...modelsIn(merge), ...inRules])
   const entries = Object.entries(models)
   const unused = entries.filter(([name]) => !used.has(name)).map(([name, { at }]) => ({ text: `model "${name}" is never used`, at }))
-  const twice = entries.flatMap(([name, { path, at }], i) => {
-    const before = entries.slice(0, i).find(([, other]) => other.path === path)
-    return before ? [{ text: `"${before[0]}" and "${name}" are the same path, ${path}`, at }] : []
+  const twice = entries.flatMap(([name, reference], i) => {
+    const path = referenceText(reference)
+    const before = entries.slice(0, i).find(([, other]) => referenceText(other) === path)
+    return before ? [{ text: `"${before[0]}" and "${name}" are the same path, ${path}`, at: reference.at }] : []
   })
   return [...unused, ...twice]
 }

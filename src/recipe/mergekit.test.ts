@@ -162,7 +162,7 @@ unknown key "zebra"
   at recipe.yml:2:1
   2 | zebra: 1
     | ^^^^^
-  fix: keys here: merge_method, models, base_model, parameters, dtype, out_dtype, seed, random_seed, tokenizer_source, tokenizer, chat_template, slices, modules
+  fix: keys here: merge_method, models, base_model, parameters, dtype, out_dtype, seed, random_seed, slices, modules, tokenizer_source, tokenizer, chat_template, name
 `,
   )
   refuses(
@@ -232,31 +232,20 @@ unknown method "zebra"
   )
 })
 
-describe('later', () => {
+describe('two of what there is one of', () => {
   refuses(
     `
-slices: []
+tokenizer: {source: union}
+tokenizer_source: base
 merge_method: linear
+models: [{model: a, parameters: {weight: 1}}]
 `,
     `
-slices is not supported in this version of Merganser yet
-  at recipe.yml:1:1
-  1 | slices: []
-    | ^^^^^^
-  fix: merge whole models with \`models:\`
-`,
-  )
-  refuses(
-    `
-modules: {}
-merge_method: linear
-`,
-    `
-modules is not supported in this version of Merganser yet
-  at recipe.yml:1:1
-  1 | modules: {}
-    | ^^^^^^^
-  fix: merge whole models with \`models:\`
+tokenizer and tokenizer_source are both given
+  at recipe.yml:2:1
+  2 | tokenizer_source: base
+    | ^^^^^^^^^^^^^^^^
+  fix: keep one of the two
 `,
   )
   refuses(
@@ -271,34 +260,6 @@ models and slices are both given
   1 | slices: []
     | ^^^^^^
   fix: keep exactly one of models, slices, modules
-`,
-  )
-  refuses(
-    `
-merge_method: linear
-models:
-  - model: {path: a, revision: main}
-`,
-    `
-revision is not supported in this version of Merganser yet
-  at recipe.yml:3:22
-  3 |   - model: {path: a, revision: main}
-    |                      ^^^^^^^^
-  fix: download or bake the model into a folder, and name the folder
-`,
-  )
-  refuses(
-    `
-merge_method: linear
-models:
-  - model: {model: {path: a}, lora: b}
-`,
-    `
-lora is not supported in this version of Merganser yet
-  at recipe.yml:3:31
-  3 |   - model: {model: {path: a}, lora: b}
-    |                               ^^^^
-  fix: download or bake the model into a folder, and name the folder
 `,
   )
 })

@@ -9,7 +9,7 @@ const AT = { line: 1, column: 1, end: 2 }
 function resolve(text: string, tensorName: string, position: number) {
   const recipe = parse(text, { name: 'recipe.yml' })
   if (recipe.merge.kind !== 'call') throw new Error('expected a call')
-  return resolveParameters(recipe, recipe.merge, METHODS[recipe.merge.method]!, tensorName, position)
+  return resolveParameters(recipe, recipe.merge, METHODS[recipe.merge.method]!, { output: tensorName, inputs: recipe.merge.arguments.map(() => tensorName) }, position)
 }
 
 describe('positions and gradients', () => {
@@ -75,14 +75,16 @@ parameters: {weight: 0.3, normalize: 0}
     expect(resolve(RECIPE, 'norm.weight', 0).models.map(m => m['weight'])).toEqual([0.3, 0.3])
   })
 
-  test('a parameter that has no value stays null where the method does without', () => {
-    expect(resolve('merge_method: passthrough\nmodels: [{model: a}]\n', 'x', 0).merge).toEqual({ scale: null })
+  test('what is said of the only model goes before what is said of all', () => {
+    expect(resolve('merge_method: passthrough\nmodels: [{model: a}]\n', 'x', 0).models).toEqual([{ scale: 1 }])
+    expect(resolve('merge_method: passthrough\nmodels: [{model: a}]\nparameters: {scale: 3}\n', 'x', 0).models).toEqual([{ scale: 3 }])
+    expect(resolve('merge_method: passthrough\nmodels: [{model: a, parameters: {scale: 2}}]\nparameters: {scale: 3}\n', 'x', 0).models).toEqual([{ scale: 2 }])
   })
 
   test('in an expression a weight is 1 unless it is written', () => {
     const recipe = parse('linear(a, b)', { models: { a: 'x', b: 'y' } })
     if (recipe.merge.kind !== 'call') throw new Error('expected a call')
-    expect(resolveParameters(recipe, recipe.merge, METHODS['linear']!, 'x', 0).models).toEqual([{ weight: 1 }, { weight: 1 }])
+    expect(resolveParameters(recipe, recipe.merge, METHODS['linear']!, { output: 'x', inputs: ['x', 'x'] }, 0).models).toEqual([{ weight: 1 }, { weight: 1 }])
   })
 
   test('a filter that leaves a tensor without a value', () => {

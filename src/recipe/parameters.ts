@@ -3,6 +3,7 @@ import { faultAt } from './locate.ts'
 import { own } from './lookup.ts'
 import type { Argument, Expression, Recipe, Scalar, Setting } from './recipe.ts'
 import { label } from './show.ts'
+import { modelAt } from './walk.ts'
 
 type Call = Extract<Expression, { kind: 'call' }>
 type Plain = number | boolean | string
@@ -38,8 +39,8 @@ export function resolveSetting(setting: Setting, tensorName: string, position: n
 export const valuesOf = (setting: Setting): readonly { readonly value: Scalar | boolean | string; readonly at: Setting['at'] }[] =>
   setting.filtered ? filteredOf(setting) : [{ value: unfilteredOf(setting), at: setting.at }]
 
-const filteredOf = (setting: Setting) => setting.value as Exclude<Setting['value'], Scalar | boolean | string> // `filtered` is what the readers set it by
-const unfilteredOf = (setting: Setting) => setting.value as Scalar | boolean | string
+export const filteredOf = (setting: Setting) => setting.value as Exclude<Setting['value'], Scalar | boolean | string> // `filtered` is what the readers set it by
+export const unfilteredOf = (setting: Setting) => setting.value as Scalar | boolean | string
 
 /**
  * `value` as `param` wants it: 1 and 0 for numbers given as true and false, true and false for flags given as 1, 0, yes, no, on, off.
@@ -72,34 +73,41 @@ function truth(value: Plain): boolean | undefined {
   return TRUE.includes(word) ? true : FALSE.includes(word) ? false : undefined
 }
 
+/** The names that filters see: those of the output tensor for parameters of the whole merge, those of each argument's own tensor for its parameters. */
+export interface FilterNames {
+  readonly output: string
+  readonly inputs: readonly string[]
+}
+
 /** A call's parameters for one tensor: the model's own, else the call's, else the default. Throws when a required one is missing for this tensor. */
-export function resolveParameters(recipe: Recipe, call: Call, method: AnyMethod, tensorName: string, position: number): Resolved {
-  const find = (settings: Argument['parameters'], name: string, param: Param): Plain | undefined => {
+export function resolveParameters(recipe: Recipe, call: Call, method: AnyMethod, names: FilterNames, position: number): Resolved {
+  const find = (settings: Argument['parameters'], name: string, param: Param, tensorName: string): Plain | undefined => {
     const setting = own(settings, name)
     const value = setting && resolveSetting(setting, tensorName, position)
     return value === undefined ? undefined : coerce(param, value)
   }
   const params = Object.entries(method.params)
-  const models = call.arguments.map(argument =>
-    Object.fromEntries(
+  const models = call.arguments.map((argument, i) => {
+    const tensorName = names.inputs[i]!
+    return Object.fromEntries(
       params.flatMap(([name, param]) => {
         if (param.scope !== 'model') return []
         const fallback = param.default ?? (recipe.form === 'mergekit' ? undefined : param.inExpression)
-        const value = find(argument.parameters, name, param) ?? find(call.parameters, name, param) ?? fallback
+        const value = find(argument.parameters, name, param, tensorName) ?? find(call.parameters, name, param, tensorName) ?? fallback
         if (value === undefined) throw missingForTensor(recipe, call, argument, name, tensorName)
         return [[name, value as number]] // coerce gave a number
       }),
-    ),
-  )
+    )
+  })
   const merge = Object.fromEntries(
     params.flatMap(([name, param]) => {
       if (param.scope === 'model') return []
-      const value = find(call.parameters, name, param) ?? param.default
-      if (value === undefined) throw missingForTensor(recipe, call, null, name, tensorName)
+      const value = find(call.parameters, name, param, names.output) ?? param.default
+      if (value === undefined) throw missingForTensor(recipe, call, null, name, names.output)
       return [[name, value]]
     }),
   )
-  refuseZeroSum(recipe, call, method, { models, merge }, tensorName)
+  refuseZeroSum(recipe, call, method, { models, merge }, names.output)
   return { models, merge }
 }
 
@@ -107,7 +115,7 @@ function missingForTensor(recipe: Recipe, call: Call, argument: Argument | null,
   const setting = own(argument?.parameters ?? {}, name) ?? own(call.parameters, name)
   const owner = argument ? ` for ${label(argument.expression, recipe.source)}` : ''
   const fix = setting ? `none of its filters matches this tensor; add a last entry for the rest: \`- {value: 1}\`` : `set \`${name}: 1\``
-  return faultAt(recipe.source, setting?.at ?? argument?.expression.at ?? call.at, `${tensorName}: ${call.method} has no ${name}${owner}`, fix)
+  return faultAt(recipe.source, setting?.at ?? (argument ? modelAt(argument.expression) : call.at), `${tensorName}: ${call.method} has no ${name}${owner}`, fix)
 }
 
 const NEARLY_ZERO = 1e-8 // of the sum of magnitudes: what rounding leaves of 0.1 + 0.2 - 0.3

@@ -7,6 +7,7 @@ import { unusedNotes } from './merganser.ts'
 import { nameFault, scopeOf } from './names.ts'
 import { placedAlone } from './placed.ts'
 import type { Expression, ModelRef, Recipe, SourceText } from './recipe.ts'
+import { referenceOf } from './references.ts'
 import { readYaml } from './yaml.ts'
 
 export interface ParseOptions {
@@ -42,15 +43,13 @@ function readExpression(source: SourceText, paths: Readonly<Record<string, strin
       const fault = nameFault(name)
       if (fault) throw new MergeError(fault.what, { fix: fault.fix })
       if (path.trim() === '') throw new MergeError(`model "${name}" has no path`, { fix: `give it as ${name}=path/to/model` })
-      return [name, { path, at: null }]
+      return [name, referenceOf(path, null)]
     }),
   )
   const merge = parseExpression(placedAlone(source), scopeOf(source, models, []))
   const output = { dtype: null, shardSize: DEFAULT_SHARD_BYTES, configFrom: null, tokenizerFrom: null }
-  return {
-    recipe: { form: 'expression', source, models, merge, rules: [], output, tokenizer: null, chatTemplate: null, seed: 0, notes: unusedNotes(models, merge, [], output) },
-    lets: [],
-  }
+  const notes = unusedNotes(models, merge, [], output)
+  return { recipe: { form: 'expression', source, models, merge, rules: [], stages: [], output, tokenizer: null, chatTemplate: null, seed: 0, notes }, lets: [] }
 }
 
 function checkOptions({ models, output, seed }: Recipe): void {

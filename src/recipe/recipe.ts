@@ -52,10 +52,33 @@ export type Expression =
       readonly parameters: Settings
       readonly at: At
     }
+  /** Layers [start, end) of a model, counted from 0; what stands outside of the layers is kept. */
+  | { readonly kind: 'layers'; readonly of: Expression; readonly start: number; readonly end: number; readonly at: At }
+  /**
+   * The layers of the slices one after another. What comes before the layers is the first slice's; what comes after them
+   * is the last one's, unless `after` says otherwise.
+   */
+  | { readonly kind: 'stack'; readonly slices: readonly Expression[]; readonly after: Expression | null; readonly at: At }
+  /** A formula for each part of a model that is made of several, such as encoder and decoder. */
+  | { readonly kind: 'modules'; readonly modules: readonly Module[]; readonly at: At }
+  /** The result of another document of the recipe, which is computed on the way and never written. */
+  | { readonly kind: 'stage'; readonly name: string; readonly of: Expression; readonly at: At }
 
+export interface Module {
+  readonly name: string
+  readonly expression: Expression
+  readonly at: At
+}
+
+/** Where a model is: `path[@revision][+lora[@revision]]`. A file or folder called like the whole text goes before this reading of it. */
 export interface ModelRef {
-  /** As written: a folder or a file. */
+  /** The whole reference as text. Null when its parts were written apart, so that there is only one reading. */
+  readonly text: string | null
+  /** A folder or a file, or a repository of a hub. */
   readonly path: string
+  readonly revision: string | null
+  /** An adapter to add. */
+  readonly lora: { readonly path: string; readonly revision: string | null } | null
   /** Null when it was named on the command line or in code, not in the text. */
   readonly at: At | null
 }
@@ -74,10 +97,12 @@ export interface Rule {
 export interface Recipe {
   readonly form: 'merganser' | 'mergekit' | 'expression'
   readonly source: SourceText
-  /** By name, in the order written. In mergekit's form the name is the path. */
+  /** By name, in the order written. In mergekit's form the name is the reference as text. */
   readonly models: Readonly<Record<string, ModelRef>>
   readonly merge: Expression
   readonly rules: readonly Rule[]
+  /** Names of the other documents of the recipe. */
+  readonly stages: readonly string[]
   readonly output: {
     /** Null keeps each tensor's own dtype. */
     readonly dtype: FloatDType | null

@@ -2,6 +2,8 @@ import type { Entry, MapValue, TextValue, Value } from './document.ts'
 import { checkKeys, entryOf, mapOf, refuseLeadingZero } from './fields.ts'
 import { MAX_GRADIENT } from './gradient.ts'
 import { faultAt } from './locate.ts'
+import { own } from './lookup.ts'
+import { filteredOf, unfilteredOf } from './parameters.ts'
 import type { FilteredValue, Note, Scalar, Setting, Settings, SourceText } from './recipe.ts'
 
 /** Reads a `parameters:` block; harmless oddities go to `notes`. Names and ranges are for check.ts. */
@@ -9,6 +11,20 @@ export function readSettings(source: SourceText, entry: Entry | null, notes: Not
   if (!entry) return {}
   const map = mapOf(source, entry.value, 'parameters', 'parameters: {weight: 0.5}')
   return Object.fromEntries([...map.entries.values()].map(e => [e.key, readSetting(source, e, notes)]))
+}
+
+/** `inner` where it has something to say for a tensor, else `outer`: filters of an inner level that do not match fall through. */
+export function layered(inner: Settings, outer: Settings): Settings {
+  const names = [...new Set([...Object.keys(inner), ...Object.keys(outer)])]
+  return Object.fromEntries(names.map(name => [name, fallThrough(own(inner, name), own(outer, name))]))
+}
+
+function fallThrough(inner: Setting | undefined, outer: Setting | undefined): Setting {
+  if (!inner || !outer) return (inner ?? outer)! // one of the two named it
+  const entries = inner.filtered ? filteredOf(inner) : []
+  if (!inner.filtered || entries.some(e => e.filter === null)) return inner
+  const rest = outer.filtered ? filteredOf(outer) : [{ filter: null, value: unfilteredOf(outer), at: outer.at }]
+  return { value: [...entries, ...rest], filtered: true, at: inner.at }
 }
 
 function readSetting(source: SourceText, { key, value, at }: Entry, notes: Note[]): Setting {

@@ -5,13 +5,16 @@ const PRODUCT = 2
 const SIGN = 3
 const ATOM = 4
 
-/** An expression as text that parses to the same expression. With `source`, what was written as one name (of a `let`) stays that name. */
+/** An expression as text that parses to the same expression, if one could be written as such: modules and stages are mergekit's alone. With `source`, what was written as one name (of a `let`) stays that name. */
 export function show(expression: Expression, source?: SourceText): string {
   return write(expression, SUM, source)
 }
 
-/** How a message names an expression: a model by its plain name or path. */
-export const label = (expression: Expression, source: SourceText): string => (expression.kind === 'model' ? expression.model : show(expression, source))
+/** How a message names an expression: a model by its plain name or path, a stage by its name. */
+export function label(expression: Expression, source: SourceText): string {
+  if (expression.kind === 'layers') return label(expression.of, source)
+  return expression.kind === 'model' ? expression.model : expression.kind === 'stage' ? expression.name : show(expression, source)
+}
 
 /** As `show`, with parentheses where a factor of a product needs them. */
 export const showFactor = (expression: Expression, source?: SourceText): string => write(expression, SIGN, source)
@@ -46,6 +49,14 @@ function writeBare(e: Expression, source: SourceText | undefined): [string, numb
     }
     case 'call':
       return [`${e.method}(${[...e.arguments.map(a => write(a.expression, SUM, source)), ...showParameters(e, source)].join(', ')})`, ATOM]
+    case 'layers':
+      return [`layers(${write(e.of, SUM, source)}, ${e.start}, ${e.end})`, ATOM]
+    case 'stack':
+      return [`stack(${[...e.slices.map(s => write(s, SUM, source)), ...(e.after ? [`after=${write(e.after, SUM, source)}`] : [])].join(', ')})`, ATOM]
+    case 'modules':
+      return [`modules(${e.modules.map(m => `${m.name}=${write(m.expression, SUM, source)}`).join(', ')})`, ATOM]
+    case 'stage':
+      return [showName(e.name), ATOM]
     default:
       throw e satisfies never
   }

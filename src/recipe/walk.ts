@@ -1,4 +1,4 @@
-import type { Expression } from './recipe.ts'
+import type { At, Expression } from './recipe.ts'
 
 /** The expressions directly inside `e`, in the order written. */
 export function childrenOf(e: Expression): readonly Expression[] {
@@ -12,6 +12,13 @@ export function childrenOf(e: Expression): readonly Expression[] {
       return [e.left, e.right]
     case 'call':
       return [...e.arguments.map(a => a.expression), ...(e.base ? [e.base] : [])]
+    case 'layers':
+    case 'stage':
+      return [e.of]
+    case 'stack':
+      return e.after ? [...e.slices, e.after] : e.slices
+    case 'modules':
+      return e.modules.map(m => m.expression)
     default:
       throw e satisfies never
   }
@@ -26,3 +33,6 @@ export function partsOf(expression: Expression): readonly Expression[] {
 
 /** The names of the models in `expression`. */
 export const modelsIn = (expression: Expression): ReadonlySet<string> => new Set(partsOf(expression).flatMap(e => (e.kind === 'model' ? [e.model] : [])))
+
+/** Where an argument's model is written: of a range of layers, the model and not the range. */
+export const modelAt = (expression: Expression): At => (expression.kind === 'layers' ? expression.of.at : expression.at)

@@ -174,11 +174,11 @@ models: []
 merge_method: linear
 `,
     `
-several documents in one file are not supported yet
-  at recipe.yml:3:1
-  3 | ---
-    | ^^^
-  fix: keep one merge in each file
+2 documents have no name, on lines 1, 4
+  at recipe.yml:4:1
+  4 | merge_method: linear
+    | ^^^^^^^^^^^^
+  fix: give all but one a \`name:\`; the one without is the result
 `,
   )
   refuses(

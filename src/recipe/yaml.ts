@@ -1,17 +1,23 @@
 import type { MapValue } from './document.ts'
-import { readDocument } from './document.ts'
+import { readDocuments } from './document.ts'
 import { faultAt, nearest } from './locate.ts'
 import { MERGANSER_KEYS, readMerganser } from './merganser.ts'
 import { looksLikeMergekit, MERGEKIT_KEYS, readMergekit } from './mergekit.ts'
 import type { Expression, Recipe, SourceText } from './recipe.ts'
+import { readStages } from './stages.ts'
 
 /** Reads a recipe in YAML, in mergekit's form or Merganser's own; not yet checked. */
 export function readYaml(source: SourceText): { recipe: Recipe; lets: readonly Expression[] } {
-  const root = readDocument(source)
-  if (root.kind !== 'map') {
-    throw faultAt(source, root.at, 'a recipe must be a mapping', 'write `models:` and `merge:`, or a mergekit recipe; an expression alone needs its models named beside it')
+  const [root, ...others] = readDocuments(source)
+  if (others.length > 0) return { recipe: readStages(source, [root!, ...others]), lets: [] }
+  if (root?.kind !== 'map') {
+    throw faultAt(source, root!.at, 'a recipe must be a mapping', 'write `models:` and `merge:`, or a mergekit recipe; an expression alone needs its models named beside it')
   }
-  if (root.entries.has('merge_method')) return { recipe: readMergekit(source, root), lets: [] }
+  if (root.entries.has('merge_method')) {
+    const recipe = readMergekit(source, root)
+    const name = root.entries.get('name')
+    return { recipe: name ? { ...recipe, notes: [...recipe.notes, { text: 'name has no effect: it is for documents that others use', at: name.at }] } : recipe, lets: [] }
+  }
   if (root.entries.has('merge')) return readMerganser(source, root)
   throw unknownForm(source, root)
 }

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { parse } from '../recipe/parse.ts'
-import { chooseDonor } from './companions.ts'
+import { chooseDonor } from './donor.ts'
 
 const models = { c: 'c', b: 'b', a: 'a', d: 'd' }
 
@@ -22,6 +22,9 @@ const DONORS: readonly (readonly [expression: string, donor: string])[] = [
   ['slerp(b, c, t=0.5)', 'b'],
   ['linear(ties(b - a) + a, c)', 'a'],
   ['ties(b - a, density=0.5) + linear(d, c)', 'd'],
+  ['stack(layers(b, 0, 1), layers(a, 1, 2))', 'b'],
+  ['stack(layers(2*b - a, 0, 1), layers(a, 1, 2))', 'b'],
+  ['stack(layers(b - a, 0, 1), layers(c - a, 1, 2)) + d', 'd'],
 ]
 
 test.each(DONORS)('%s follows %s', (expression, donor) => {
