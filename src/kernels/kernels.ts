@@ -1,4 +1,5 @@
 import type { FloatDType } from '../dtype.ts'
+import type { MatrixKernels } from './matrix.ts'
 import { WASM } from './_wasm.ts'
 
 type Pointer = number
@@ -12,7 +13,7 @@ type Convert = (d: Pointer, a: Pointer, n: number) => number
  * The WebAssembly kernels over one linear memory. Strips are float32, 16-byte aligned, with room for a multiple of 16 elements.
  * A suffix names the operands: v a strip, s a scalar.
  */
-export interface Kernels {
+export interface Kernels extends MatrixKernels {
   readonly add_vv: VV
   readonly add_vs: VS
   readonly sub_vv: VV
