@@ -43,7 +43,10 @@ type Layout = ReturnType<typeof layout>
  */
 export function* eigen(engine: Engine, a: Matrix, count: number, scratch: Pointer): Work<Eigen> {
   const n = a.rows
-  assert(a.isWide && a.cols === n && a.rowStride === n && a.colStride === 1 && count <= n && n > 0, 'eigenvectors are those of a square f64 matrix, row by row, and no more of them')
+  assert(
+    a.isWide && a.cols === n && a.rowStride === n && a.colStride === 1 && count <= n && n > 0,
+    'eigenvectors are those of a square f64 matrix, row by row, and no more of them',
+  )
   const places = layout(scratch, n)
   yield* tridiagonalize(engine, a, places)
   yield* conquer(engine, n, count, places)

@@ -1,6 +1,6 @@
 import type { FloatDType } from '../dtype.ts'
-import type { MatrixKernels } from './matrix.ts'
 import { WASM } from './_wasm.ts'
+import type { MatrixKernels } from './matrix.ts'
 
 type Pointer = number
 type VV = (d: Pointer, a: Pointer, b: Pointer, n: number) => void

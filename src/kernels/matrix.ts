@@ -35,7 +35,7 @@ export interface MatrixKernels {
   readonly mirror: (a: Pointer, ld: number, wide: number, n: number) => void
   readonly unit_rows: (a: Pointer, ld: number, rows: number, cols: number, norms: Pointer, least: number) => void
   readonly largest_row: (a: Pointer, ld: number, rows: number, cols: number) => number
-  readonly distance: (a: Pointer, lda: number, b: Pointer, ldb: number, rows: number, cols: number, total: Pointer) => number
+  readonly distance: (a: Pointer, lda: number, b: Pointer, ldb: number, rows: number, cols: number) => number
   readonly identity: (a: Pointer, ld: number, wide: number, rows: number, cols: number) => void
   readonly gaussian: (a: Pointer, ld: number, rows: number, cols: number, first: number) => void
   readonly tridiagonal_panel: (a: Pointer, ld: number, from: number, to: number, panel: Pointer, ldp: number, d: Pointer, e: Pointer, tau: Pointer) => void
@@ -108,8 +108,8 @@ export function* multiply(engine: Engine, c: Matrix, a: Matrix, b: Matrix, scrat
 
 function product({ kernels }: Engine, c: Matrix, a: Matrix, b: Matrix, alpha: number, beta: number, scratch: Pointer): void {
   const sizes = [c.rows, c.cols, a.cols, alpha, beta, scratch] as const
-  if (!c.isWide) return kernels.gemm_f32(c.at, c.rowStride, a.at, a.rowStride, a.colStride, b.at, b.rowStride, b.colStride, ...sizes)
-  kernels.gemm_f64(c.at, c.rowStride, a.at, a.rowStride, a.colStride, Number(a.isWide), b.at, b.rowStride, b.colStride, Number(b.isWide), ...sizes)
+  if (!c.isWide) kernels.gemm_f32(c.at, c.rowStride, a.at, a.rowStride, a.colStride, b.at, b.rowStride, b.colStride, ...sizes)
+  else kernels.gemm_f64(c.at, c.rowStride, a.at, a.rowStride, a.colStride, Number(a.isWide), b.at, b.rowStride, b.colStride, Number(b.isWide), ...sizes)
 }
 
 /** C = A·Aᵀ, symmetric to the bit: half of it is computed. For AᵀA give `transposed(a)`. C row by row. Scratch: PRODUCT_SCRATCH_BYTES. */

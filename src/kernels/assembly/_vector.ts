@@ -2,7 +2,7 @@
 
 // AssemblyScript: compiled by `npm run generate`, not by tsc.
 
-@inline export function dot(a: usize, b: usize, n: i32): f64 {
+export function dot(a: usize, b: usize, n: i32): f64 {
   let s = f64x2.splat(0)
   let t = s
   const end = a + (<usize>(n & ~3) << 3)
@@ -17,7 +17,7 @@
 }
 
 /** y += s·x */
-@inline export function axpy(y: usize, x: usize, s: f64, n: i32): void {
+export function axpy(y: usize, x: usize, s: f64, n: i32): void {
   const by = f64x2.splat(s)
   const end = y + (<usize>(n & ~3) << 3)
   for (; y < end; y += 32, x += 32) {
@@ -28,7 +28,7 @@
 }
 
 /** x *= s */
-@inline export function scale(x: usize, s: f64, n: i32): void {
+export function scale(x: usize, s: f64, n: i32): void {
   const by = f64x2.splat(s)
   const end = x + (<usize>(n & ~1) << 3)
   for (; x < end; x += 16) v128.store(x, f64x2.mul(by, v128.load(x)))
@@ -36,7 +36,7 @@
 }
 
 /** The rotation x, y ← c·x + s·y, c·y − s·x. */
-@inline export function rotate(x: usize, y: usize, c: f64, s: f64, n: i32): void {
+export function rotate(x: usize, y: usize, c: f64, s: f64, n: i32): void {
   const cos = f64x2.splat(c)
   const sin = f64x2.splat(s)
   const end = x + (<usize>(n & ~1) << 3)

@@ -68,27 +68,21 @@ export function largest_row(a: usize, ld: i32, rows: i32, cols: i32): f64 {
   return most
 }
 
-/** Σ (a − b)² and, at `total`, Σ a², of f32 matrices with rows of adjacent elements. */
-export function distance(a: usize, lda: i32, b: usize, ldb: i32, rows: i32, cols: i32, total: usize): f64 {
+/** Σ (a − b)² of f32 matrices with rows of adjacent elements. */
+export function distance(a: usize, lda: i32, b: usize, ldb: i32, rows: i32, cols: i32): f64 {
   let sum: f64 = 0
-  let all: f64 = 0
   for (let i = 0; i < rows; i++, a += <usize>lda << 2, b += <usize>ldb << 2) {
     let s: f64 = 0
-    let t: f64 = 0
     for (let j: usize = 0, end = <usize>cols << 2; j < end; j += 4) {
-      const x = <f64>load<f32>(a + j)
-      const y = x - <f64>load<f32>(b + j)
+      const y = <f64>load<f32>(a + j) - <f64>load<f32>(b + j)
       s += y * y
-      t += x * x
     }
     sum += s
-    all += t
   }
-  store<f64>(total, all)
   return sum
 }
 
-/** An identity matrix of f64. */
+/** Ones on the diagonal, zeros elsewhere. */
 export function identity(a: usize, ld: i32, wide: i32, rows: i32, cols: i32): void {
   for (let i = 0; i < rows; i++, a += <usize>ld << (2 + wide)) {
     memory.fill(a, 0, <usize>cols << (2 + wide))
