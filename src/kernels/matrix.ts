@@ -35,7 +35,7 @@ export interface MatrixKernels {
   readonly mirror: (a: Pointer, ld: number, wide: number, n: number) => void
   readonly unit_rows: (a: Pointer, ld: number, rows: number, cols: number, norms: Pointer, least: number) => void
   readonly largest_row: (a: Pointer, ld: number, rows: number, cols: number) => number
-  readonly distance: (a: Pointer, lda: number, b: Pointer, ldb: number, rows: number, cols: number) => number
+  readonly departure: (a: Pointer, ld: number, n: number) => number
   readonly identity: (a: Pointer, ld: number, wide: number, rows: number, cols: number) => void
   readonly gaussian: (a: Pointer, ld: number, rows: number, cols: number, first: number) => void
   readonly tridiagonal_panel: (a: Pointer, ld: number, from: number, to: number, panel: Pointer, ldp: number, d: Pointer, e: Pointer, tau: Pointer) => void
@@ -137,9 +137,10 @@ export function finish<T>(work: Work<T>, tell?: (operations: number) => void): T
   }
 }
 
-/** Places parts of the given bytes one after another from `at`, each at a multiple of 64; `end` is where they end. */
+/** Places parts of the given bytes one after another from `at`, a multiple of 8, at distances of a multiple of 64; `end` is where they end. */
 export function lay<T extends string>(at: Pointer, parts: Readonly<Record<T, number>>): Readonly<Record<T | 'end', Pointer>> {
-  let next = Math.ceil(at / 64) * 64
+  assert(at % 8 === 0, 'scratch begins at a multiple of 8')
+  let next = at
   const places: Record<string, Pointer> = {}
   for (const [name, bytes] of Object.entries<number>(parts)) {
     places[name] = next

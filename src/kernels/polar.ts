@@ -37,15 +37,15 @@ export function* polar(engine: Engine, a: Matrix, out: Matrix, scratch: Pointer)
   })
 }
 
-/** How a Newton–Schulz iteration went: its last step changed the matrix by `change` (Frobenius norm). */
+/** How a Newton–Schulz iteration went: how far XXᵀ was from the identity (Frobenius norm) before the last step. */
 export interface Convergence {
   readonly steps: number
-  readonly change: number
+  readonly departure: number
   readonly isConverged: boolean
 }
 
-// A step leaves 1.5·e² of an error e, and e is at most the change: 1.4e-7 is left after the last, the rounding of f32.
-const SETTLED = 3e-4
+// A singular value 1 + e has the departure 2e at least, and a step leaves 1.5·e² of e: 1e-7 is left after the last, the rounding of f32.
+const SETTLED = 5e-4
 
 /** Bytes of scratch for `newtonSchulz` of m × n: two more matrices and an f64 square of the smaller side. */
 export const newtonSchulzScratchBytes = (m: number, n: number): number => newtonLayout(0, m, n).end
@@ -57,7 +57,7 @@ const newtonLayout = (at: Pointer, m: number, n: number) =>
  * The polar factor by Newton–Schulz, X ← 1.5·X − 0.5·X·Xᵀ·X (Björck and Bowie 1971), in f32 and by products only. A is first divided by a bound of
  * its largest singular value, the root of the largest row sum of its Gram matrix. A small value s grows by half a step, so that it takes about
  * 5.7·log10(S/s) + 5 steps of 3·m²·n operations (m the smaller side): less than `polar` takes only where A is near to orthogonal. What A maps to
- * zero stays zero but for rounding, which grows alike: not for matrices that lack rank. When `maxSteps` do not suffice, says so.
+ * zero stays zero but for rounding, which grows alike: not for matrices that lack rank. Says when `maxSteps` did not suffice.
  */
 export function* newtonSchulz(engine: Engine, a: Matrix, out: Matrix, scratch: Pointer, maxSteps = 30): Work<Convergence> {
   assert(out.rows === a.rows && out.cols === a.cols && !a.isWide && !out.isWide, 'a polar factor has the size of its matrix, in f32')
@@ -70,16 +70,16 @@ export function* newtonSchulz(engine: Engine, a: Matrix, out: Matrix, scratch: P
   const g = matrix(square, m, m)
   let [x, next] = [matrix(one, m, n), matrix(two, m, n)]
   copy(engine, x, a, bound === 0 ? 0 : 1 / bound)
-  let change = Number.POSITIVE_INFINITY
+  let departure = Number.POSITIVE_INFINITY
   let steps = 0
-  while (steps < maxSteps && change > SETTLED) {
+  while (steps < maxSteps && !(departure <= SETTLED)) {
     yield* gram(engine, g, x, product)
+    departure = Math.sqrt(kernels.departure(square, m, m))
     copy(engine, next, x)
     yield* multiply(engine, next, g, x, product, { alpha: -0.5, beta: 1.5 })
-    change = Math.sqrt(kernels.distance(next.at, n, x.at, n, m, n))
     ;[x, next] = [next, x]
     steps++
   }
   copy(engine, out, x)
-  return { steps, change, isConverged: change <= SETTLED }
+  return { steps, departure, isConverged: departure <= SETTLED }
 }

@@ -32,7 +32,7 @@ export function* qr(engine: Engine, a: Matrix, q: Matrix, r: Matrix | null, scra
   const { kernels } = engine
   const places = layout(scratch, m, n)
   const { panel, corner, tau, products } = places
-  if (r) copy(engine, r, r, 0)
+  if (r) kernels.identity(r.at, r.rowStride, 0, n, n) // zeros below the diagonal
   for (let j = 0; j < n; j += PANEL) {
     const to = Math.min(j + PANEL, n)
     const size = to - j

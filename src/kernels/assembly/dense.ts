@@ -68,14 +68,14 @@ export function largest_row(a: usize, ld: i32, rows: i32, cols: i32): f64 {
   return most
 }
 
-/** Σ (a − b)² of f32 matrices with rows of adjacent elements. */
-export function distance(a: usize, lda: i32, b: usize, ldb: i32, rows: i32, cols: i32): f64 {
+/** ‖A − I‖² (Frobenius) of a square f32 matrix. */
+export function departure(a: usize, ld: i32, n: i32): f64 {
   let sum: f64 = 0
-  for (let i = 0; i < rows; i++, a += <usize>lda << 2, b += <usize>ldb << 2) {
+  for (let i = 0; i < n; i++, a += <usize>ld << 2) {
     let s: f64 = 0
-    for (let j: usize = 0, end = <usize>cols << 2; j < end; j += 4) {
-      const y = <f64>load<f32>(a + j) - <f64>load<f32>(b + j)
-      s += y * y
+    for (let j = 0; j < n; j++) {
+      const x = <f64>load<f32>(a + (<usize>j << 2)) - <f64>(i == j)
+      s += x * x
     }
     sum += s
   }
