@@ -52,11 +52,11 @@ export interface MatrixKernels {
 type GemmArgs<T extends unknown[]> = [...T, m: number, n: number, k: number, alpha: number, beta: number, scratch: Pointer]
 
 /** Bytes of scratch for a product of any size: assembly/gemm.ts says what for. */
-export const PRODUCT_SCRATCH_BYTES = 2 ** 17 + 2 ** 20 + 128
+export const PRODUCT_SCRATCH_BYTES = 2 ** 16 + 2 ** 20 + 128
 
 const PIECE = 8e9 // operations between two yields of a product: 0.2 s in f32, and not a second on a machine three times as slow
 const CUT = { rows: 128, cols: 1024 } // multiples of the blocks that a product packs
-const GRAM_ROWS = 512 // of a Gram product at once: what lies above its diagonal blocks is not computed
+const GRAM_ROWS = 256 // of a Gram product at once: what lies above its diagonal blocks is not computed
 
 /** A matrix of `rows` × `cols`, row by row, `stride` elements apart. */
 export function matrix(at: Pointer, rows: number, cols: number, { isWide = false, stride = cols }: { isWide?: boolean; stride?: number } = {}): Matrix {
@@ -86,8 +86,8 @@ export function copy({ kernels }: Engine, d: Matrix, a: Matrix, by = 1): void {
 
 /**
  * C = alpha·A·B + beta·C, in the precision of C: f32 takes operands of f32, f64 takes either. C may not overlap A or B; with beta 0 it is not read.
- * Sums run over blocks of 256 products, so that an f32 element of k products is off by about √256 + √(k/256) roundings of its largest partial
- * sums (at worst 256 + k/256). No bit depends on sizes around it, transposition or place. Scratch: PRODUCT_SCRATCH_BYTES.
+ * Sums run over blocks of 512 products, so that an f32 element of k products is off by about √512 + √(k/512) roundings of its largest partial
+ * sums (at worst 512 + k/512). No bit depends on sizes around it, transposition or place. Scratch: PRODUCT_SCRATCH_BYTES.
  */
 export function* multiply(engine: Engine, c: Matrix, a: Matrix, b: Matrix, scratch: Pointer, { alpha = 1, beta = 0 }: { alpha?: number; beta?: number } = {}): Work {
   assert(a.cols === b.rows && c.rows === a.rows && c.cols === b.cols, `${sizeOf(a)} times ${sizeOf(b)} is not ${sizeOf(c)}`)
