@@ -8,7 +8,8 @@ import { createEngine } from '../dist/kernels/kernels.js'
 import { copy, finish, gram, matrix, matrixBytes, multiply, transposed } from '../dist/kernels/matrix.js'
 import { newtonSchulz, newtonSchulzScratchBytes, polar, polarScratchBytes } from '../dist/kernels/polar.js'
 import { qr, qrScratchBytes } from '../dist/kernels/qr.js'
-import { randomSvd, randomSvdScratchBytes, svd, svdScratchBytes } from '../dist/kernels/svd.js'
+import { randomSvd, randomSvdScratchBytes } from '../dist/kernels/random_svd.js'
+import { svd, svdScratchBytes } from '../dist/kernels/svd.js'
 import { createTable, megabytes, seconds } from './table.mjs'
 
 const LARGE = { m: 4096, n: 14336, k: 1024, models: 4 }

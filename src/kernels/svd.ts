@@ -2,7 +2,6 @@ import { assert } from '../errors.ts'
 import { eigen, eigenScratchBytes } from './eigen.ts'
 import type { Engine } from './kernels.ts'
 import { copy, gram, lay, type Matrix, matrix, matrixBytes, multiply, PRODUCT_SCRATCH_BYTES, part, transposed, type Work } from './matrix.ts'
-import { qr, qrScratchBytes } from './qr.ts'
 
 type Pointer = number
 
@@ -38,10 +37,10 @@ const layout = (at: Pointer, m: number, n: number) => {
  * The k largest singular triplets of an m × n f32 matrix, values descending (within rounding). By the eigenvectors of the smaller Gram matrix,
  * everything in f64 and rounded to f32 at the end. Squaring costs nothing here: f64 has more than twice the digits of f32.
  *
- * With s the value, S the largest: values are off by about 1e-16·S²/s, so those above S/1000 have all digits of an f32 and those above S/100,000
- * six; both sides are orthonormal within 1e-6 as long as s > 1e-6·S. A triplet with s ≤ RANK_TOLERANCE·S gets s = 0 and zeros on the longer
- * side (on v where m ≤ n), while its column on the shorter side stays orthonormal to the others. Vectors of nearly equal values are some basis
- * of their common space. NaN or infinity in, NaN out. About m²n + (8/3 m³ to 4 m³) + 2·m·n·k operations, m the smaller side.
+ * With s a value and S the largest: values have all digits of an f32 as far as they are not zero; u is orthonormal as f32 can be, v within about
+ * 1e-16·(S/s)² beyond that: 1e-6 at s = 1e-5·S, 1e-4 at s = 1e-6·S at most. A triplet with s ≤ RANK_TOLERANCE·S gets s = 0 and zeros on the
+ * longer side (on v where m ≤ n), while its column on the shorter side stays orthonormal to the others. Vectors of nearly equal values are some
+ * basis of their common space. NaN or infinity in, NaN out. m²n + 8/3·m³ + 2·m²·k + 2·m·n·k operations, m the smaller side.
  */
 export function* svd(engine: Engine, a: Matrix, k: number, { u, v }: Sides, scratch: Pointer): Work<Float64Array> {
   assert(u.rows === a.rows && v.rows === a.cols && u.cols === k && v.cols === k, `${k} triplets of ${a.rows} × ${a.cols} have ${k} columns on each side`)
@@ -76,60 +75,5 @@ export function* eachTriplets(engine: Engine, a: Matrix, k: number, scratch: Poi
     values.set(new Float64Array(engine.memory.buffer, norms, to - from), from)
     yield* take(short, long, from) ?? []
   }
-  return values
-}
-
-/** What `randomSvd` may be told: more vectors than asked for, and passes that sharpen them. */
-export interface Sketch {
-  /** Default 16. */
-  readonly oversample?: number
-  /** Default 2. */
-  readonly passes?: number
-}
-
-/** Bytes of scratch for `randomSvd` with k triplets of m × n. */
-export const randomSvdScratchBytes = (m: number, n: number, k: number, { oversample = 16 }: Sketch = {}): number => sketchLayout(0, m, n, width(m, n, k, oversample)).end
-
-const width = (m: number, n: number, k: number, oversample: number): number => Math.min(k + oversample, m, n)
-
-const sketchLayout = (at: Pointer, m: number, n: number, l: number) =>
-  lay(at, {
-    left: matrixBytes(m, l),
-    right: matrixBytes(n, l),
-    basis: matrixBytes(m, l),
-    turned: matrixBytes(l, l),
-    product: PRODUCT_SCRATCH_BYTES,
-    rest: Math.max(qrScratchBytes(m, l), qrScratchBytes(n, l), svdScratchBytes(l, n)),
-  })
-
-/**
- * About the k largest singular triplets, for k far below both sides: Halko, Martinsson, Tropp 2011, "Finding structure with randomness",
- * algorithms 4.4 and 5.1, with a fixed test matrix, so the same bits every time. With l = k + oversample columns and q passes the error
- * ‖A − QQᵀA‖ is at most about (1 + (4·√(2·min(m,n)/(oversample − 1))))^(1/(2q + 1)) times the (k + 1)th value (their corollary 10.10, in
- * expectation): within 1.5 times at two passes for sides of thousands, and near 1 where values fall fast. Values are never above the true ones (but for
- * rounding), and lowest near the kth. 4·m·n·l·(passes + 1) operations and QRs of l columns.
- */
-export function* randomSvd(engine: Engine, a: Matrix, k: number, { u, v }: Sides, scratch: Pointer, { oversample = 16, passes = 2 }: Sketch = {}): Work<Float64Array> {
-  const { rows: m, cols: n } = a
-  const l = width(m, n, k, oversample)
-  assert(k <= l && u.rows === m && v.rows === n && u.cols === k && v.cols === k, `${k} triplets of ${m} × ${n} have ${k} columns on each side`)
-  const places = sketchLayout(scratch, m, n, l)
-  const { product, rest } = places
-  const left = matrix(places.left, m, l)
-  const right = matrix(places.right, n, l)
-  const basis = matrix(places.basis, m, l)
-  engine.kernels.gaussian(right.at, l, n, l, 0)
-  yield* multiply(engine, left, a, right, product)
-  for (let pass = 0; pass < passes; pass++) {
-    yield* qr(engine, left, basis, null, rest)
-    yield* multiply(engine, right, transposed(a), basis, product)
-    yield* multiply(engine, left, a, right, product)
-  }
-  yield* qr(engine, left, basis, null, rest)
-  const small = transposed(right) // l × n
-  yield* multiply(engine, right, transposed(a), basis, product)
-  const turned = matrix(places.turned, l, k)
-  const values = yield* svd(engine, small, k, { u: turned, v }, rest)
-  yield* multiply(engine, u, basis, turned, product)
   return values
 }
