@@ -80,8 +80,9 @@ describe('a product of matrices', () => {
     const random = randoms(3)
     const draw = (): number => Math.round(random() * 4)
     const [a, b] = [build(70, 1031, draw), build(1031, 530, draw)]
-    const got = productOf(a, b, { isWide })
-    expect(got).toEqual(times(a, b).map(row => row.map(x => x + 0)))
+    const want = times(a, b)
+    const wrong = productOf(a, b, { isWide }).flatMap((row, i) => row.flatMap((x, j) => (x === want[i]![j] ? [] : [`[${i}, ${j}] is ${x} instead of ${want[i]![j]}`])))
+    expect(wrong.slice(0, 5)).toEqual([])
   })
 
   test('with beta 0 does not read C, of which nothing was known; with another it does', () => {
