@@ -1,7 +1,7 @@
 import { assert } from '../errors.ts'
 import type { Engine } from './kernels.ts'
 import { copy, gram, lay, type Matrix, matrix, matrixBytes, multiply, PRODUCT_SCRATCH_BYTES, transposed, type Work } from './matrix.ts'
-import { eachTriplets, svdScratchBytes } from './svd.ts'
+import { eachTriplets, svdOperations, svdScratchBytes } from './svd.ts'
 
 type Pointer = number
 
@@ -9,6 +9,9 @@ const CHUNK = 256 // triplets that eachTriplets gives at once
 
 /** Bytes of scratch for `polar` of m × n. */
 export const polarScratchBytes = (m: number, n: number): number => layout(0, m, n).end
+
+/** About how many operations `polar` yields. */
+export const polarOperations = (m: number, n: number): number => svdOperations(m, n, Math.min(m, n)) + 2 * m * n * Math.min(m, n)
 
 const layout = (at: Pointer, m: number, n: number) =>
   lay(at, {

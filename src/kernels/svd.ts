@@ -1,5 +1,5 @@
 import { assert } from '../errors.ts'
-import { eigen, eigenScratchBytes } from './eigen.ts'
+import { eigen, eigenOperations, eigenScratchBytes } from './eigen.ts'
 import type { Engine } from './kernels.ts'
 import { copy, gram, lay, type Matrix, matrix, matrixBytes, multiply, PRODUCT_SCRATCH_BYTES, part, transposed, type Work } from './matrix.ts'
 
@@ -22,6 +22,12 @@ const CHUNK = 256 // triplets at once
 /** Bytes of scratch for `svd` and `eachTriplets` of m × n: three f64 squares of the smaller side, and 256 rows of the larger. */
 export const svdScratchBytes = (m: number, n: number): number => layout(0, m, n).end
 
+/** About how many operations `svd` yields. */
+export const svdOperations = (m: number, n: number, k: number): number => {
+  const [short, long] = [Math.min(m, n), Math.max(m, n)]
+  return short * short * long + eigenOperations(short, k) + 2 * short * long * k
+}
+
 const layout = (at: Pointer, m: number, n: number) => {
   const [short, long] = [Math.min(m, n), Math.max(m, n)]
   return lay(at, {
@@ -40,7 +46,7 @@ const layout = (at: Pointer, m: number, n: number) => {
  * With s a value and S the largest: values have all digits of an f32 as far as they are not zero; u is orthonormal as f32 can be, v within about
  * 1e-16·(S/s)² beyond that: 1e-6 at s = 1e-5·S, 1e-4 at s = 1e-6·S at most. A triplet with s ≤ RANK_TOLERANCE·S gets s = 0 and zeros on the
  * longer side (on v where m ≤ n), while its column on the shorter side stays orthonormal to the others. Vectors of nearly equal values are some
- * basis of their common space. NaN or infinity in, NaN out. m²n + 8/3·m³ + 2·m²·k + 2·m·n·k operations, m the smaller side.
+ * basis of their common space. NaN or infinity in, NaN out.
  */
 export function* svd(engine: Engine, a: Matrix, k: number, { u, v }: Sides, scratch: Pointer): Work<Float64Array> {
   assert(u.rows === a.rows && v.rows === a.cols && u.cols === k && v.cols === k, `${k} triplets of ${a.rows} × ${a.cols} have ${k} columns on each side`)
