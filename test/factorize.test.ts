@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { eigen, eigenOperations, eigenScratchBytes } from '../src/kernels/eigen.ts'
+import { eigen, eigenOperations, eigenScratchBytes, mergeWorkBytes } from '../src/kernels/eigen.ts'
 import { finish, type Matrix, matrix, transposed, type Work } from '../src/kernels/matrix.ts'
 import { type Convergence, newtonSchulz, newtonSchulzScratchBytes, polar, polarOperations, polarScratchBytes } from '../src/kernels/polar.ts'
 import { qr, qrScratchBytes } from '../src/kernels/qr.ts'
@@ -478,4 +478,8 @@ test('work adds up to about the operations it announces', () => {
   ]
   // Blocks at the edges cost more than the formula says, up to half more at this size; deflation saves some.
   for (const share of shares) expect(share).toSatisfy((x: number) => x > 0.8 && x < 2)
+})
+
+test('a merge takes the room that the kernels say', () => {
+  for (const n of [1, 33, 4096]) expect(mergeWorkBytes(n)).toBe(engine.kernels.merge_work(n))
 })

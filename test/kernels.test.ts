@@ -646,13 +646,20 @@ describe('the interpreter', () => {
   })
 })
 
-test('every exported kernel is tested in this file or in random.test.ts', () => {
+// In matrix.test.ts and factorize.test.ts.
+const LINEAR_ALGEBRA = [
+  ...['gemm_scratch', 'gemm_f32', 'gemm_f64', 'copy_matrix', 'mirror', 'unit_rows', 'largest_row', 'departure', 'identity', 'gaussian'],
+  ...['tridiagonal_panel', 'qr_panel', 'reflector_product', 'ql', 'sort', 'merge_work', 'merge_deflate', 'merge_roots', 'merge_weights', 'merge_rows'],
+]
+
+test('every exported kernel is tested in this file, in random.test.ts or in those of linear algebra', () => {
   const tested = [
     ...Object.keys(BINARY).flatMap(op => [`${op}_vv`, `${op}_vs`, ...(COMMUTES.includes(op) ? [] : [`${op}_sv`])]),
     ...Object.keys(UNARY).map(op => `${op}_v`),
     ...['where_vv', 'where_vs', 'where_sv', 'where_ss', ...FUSED, 'sin', 'sin_v', 'acos', 'acos_v'],
     ...['sum_add', 'sum_abs', 'sum_dot', 'sum_take', 'count_high', 'count_low', 'check_f32', 'prepare', 'heap', 'run', 'random'],
     ...['f64', 'f32', 'f16', 'bf16', 'f8_e4m3', 'f8_e5m2'].flatMap(dtype => [`load_${dtype}`, `store_${dtype}`]),
+    ...LINEAR_ALGEBRA,
   ]
   const exported = Object.entries<unknown>({ ...kernels }).filter(([, value]) => typeof value === 'function') // the others are opcodes
   expect(exported.map(([name]) => name).toSorted()).toEqual(tested.toSorted())

@@ -14,10 +14,12 @@ const PANEL = 32 // rows of a tridiagonalization between two products
 const BLOCK = 64 // reflections that are applied as one product
 const LEAF = 32 // rows of a block that QL solves
 const CHUNK = 256 // rows of a merge at once
-const WORK_ARRAYS = 15 // of assembly/divide.ts
 
 /** Bytes of scratch for an n × n matrix, besides the matrix itself: two more of its size, and some rows. */
 export const eigenScratchBytes = (n: number): number => layout(0, n).end
+
+/** Bytes of what assembly/divide.ts notes of a merge: 15 numbers for each row. */
+export const mergeWorkBytes = (n: number): number => 64 + 15 * 8 * n
 
 /** About how many operations `eigen` yields: to tridiagonalize 4/3·n³, to find the vectors of the halves 1/3·n³, then n² and 2·n² for each wanted. */
 export const eigenOperations = (n: number, count: number): number => (5 / 3) * n ** 3 + 3 * n * n * count
@@ -32,7 +34,7 @@ const layout = (at: Pointer, n: number) =>
     e: n * 8,
     tau: n * 8,
     small: BLOCK * BLOCK * 8,
-    work: 64 + n * 8 * WORK_ARRAYS,
+    work: mergeWorkBytes(n),
     product: PRODUCT_SCRATCH_BYTES,
   })
 type Layout = ReturnType<typeof layout>
