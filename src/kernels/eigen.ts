@@ -40,7 +40,7 @@ const layout = (at: Pointer, n: number) =>
 type Layout = ReturnType<typeof layout>
 
 /**
- * The `count` largest eigenvalues of a symmetric f64 matrix A (both halves; it is destroyed) and their vectors: blocked Householder
+ * The `count` largest eigenvalues of a symmetric f64 matrix A (its lower half is read, all of it destroyed) and their vectors: blocked Householder
  * tridiagonalization (Dongarra, Sorensen, Hammarling 1989), divide and conquer (Cuppen 1981; Gu and Eisenstat 1995), and the reflections
  * applied back as products. All in f64: eigenvalues are off by some 1e-15 of the largest, whatever their own size; vectors are orthogonal
  * within some 1e-14, though each is defined only as far as its eigenvalue stands apart from the others. NaN gives NaN.

@@ -1,7 +1,7 @@
 import { assert } from '../errors.ts'
 import { eigen, eigenOperations, eigenScratchBytes } from './eigen.ts'
 import type { Engine } from './kernels.ts'
-import { copy, gram, lay, type Matrix, matrix, matrixBytes, multiply, PRODUCT_SCRATCH_BYTES, part, transposed, type Work } from './matrix.ts'
+import { addLower, copy, lay, type Matrix, matrix, matrixBytes, multiply, PRODUCT_SCRATCH_BYTES, part, transposed, type Work } from './matrix.ts'
 
 type Pointer = number
 
@@ -67,7 +67,7 @@ export function* eachTriplets(engine: Engine, a: Matrix, k: number, scratch: Poi
   assert(m <= n && k <= m && m > 0 && !a.isWide, `an f32 matrix of ${m} × ${n} has at most ${Math.min(m, n)} triplets, not ${k}`)
   const { square, chunk, norms, product, eigen: rest } = layout(scratch, m, n)
   const wide = { isWide: true }
-  yield* gram(engine, matrix(square, m, m, wide), a, product)
+  yield* addLower(engine, matrix(square, m, m, wide), a, transposed(a), product, 1, 0)
   const { values: squares, vectors } = yield* eigen(engine, matrix(square, m, m, wide), k, rest)
   const values = new Float64Array(k)
   const least = Math.sqrt(Math.max(squares[0] ?? 0, 0)) * RANK_TOLERANCE
