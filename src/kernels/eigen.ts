@@ -4,7 +4,7 @@ import { addLower, copy, lay, type Matrix, matrix, matrixBytes, multiply, PRODUC
 
 type Pointer = number
 
-/** The largest eigenvalues, descending, and their vectors as rows of an f64 matrix within the scratch. */
+/** The largest eigenvalues, descending, and their vectors as rows of an f64 matrix, which lies within the scratch until that is used again. */
 export interface Eigen {
   readonly values: Float64Array
   readonly vectors: Matrix
