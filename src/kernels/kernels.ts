@@ -1,12 +1,13 @@
 import type { FloatDType } from '../dtype.ts'
 import { WASM } from './_wasm.ts'
+import type { MatrixKernels } from './matrix.ts'
 
 type Pointer = number
 type ByRows = (d: Pointer, a: Pointer, rows: number, columns: number) => void
 type Convert = (d: Pointer, a: Pointer, n: number) => number
 
 /** The kernels written in AssemblyScript, over one linear memory. Buffers have room up to a multiple of 16 elements. */
-export interface Kernels {
+export interface Kernels extends MatrixKernels {
   /** Functions of one number in f64, the same bits on every machine (musl's, compiled in). */
   readonly sin: (x: number) => number
   readonly acos: (x: number) => number
