@@ -287,11 +287,18 @@ describe('keys', () => {
   })
 })
 
-test('every exported kernel is tested in this file, in rows.test.ts or in exponential.test.ts', () => {
+// In matrix.test.ts and factorize.test.ts.
+const LINEAR_ALGEBRA = [
+  ...['gemm_scratch', 'gemm_f32', 'gemm_f64', 'copy_matrix', 'mirror', 'unit_rows', 'largest_row', 'departure', 'identity', 'gaussian'],
+  ...['tridiagonal_panel', 'qr_panel', 'reflector_product', 'ql', 'sort', 'merge_work', 'merge_deflate', 'merge_roots', 'merge_weights', 'merge_rows'],
+]
+
+test('every exported kernel is tested in this file, in rows.test.ts, in exponential.test.ts or in those of linear algebra', () => {
   const tested = [
     ...['sin', 'acos', 'count_high', 'count_low', 'count_keys', 'gather_keys', 'check_f32', 'prepare', 'heap'],
     ...['row_sum', 'row_max', 'row_rank', 'rank_bytes', 'column_add', 'spread_rows', 'spread_columns', 'exp', 'log'],
     ...['f64', 'f32', 'f16', 'bf16', 'f8_e4m3', 'f8_e5m2'].flatMap(dtype => [`load_${dtype}`, `store_${dtype}`]),
+    ...LINEAR_ALGEBRA,
   ]
   expect(Object.keys({ ...kernels }).toSorted()).toEqual(tested.toSorted())
 })

@@ -86,7 +86,7 @@ describe('the engine', () => {
         step: { kind: 'pass', brackets: [] },
         start,
         end: start + 65_536,
-        known: { size: start + 65_536, rows: null, scalars: new Float64Array(0), columnValues: [] },
+        known,
         key,
         resident: false,
       } as const

@@ -10,7 +10,7 @@ export const OPS = {
   /** A model's tensor; `arg` is the model's index among the formula's inputs. */
   source: 'leaf',
   constant: 'leaf',
-  /** Uniform [0, 1); `arg` is the label. */
+  /** Uniform (0, 1), in steps of 2^-16; `arg` is the label. */
   random: 'leaf',
   add: 'map',
   sub: 'map',

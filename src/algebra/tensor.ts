@@ -60,7 +60,7 @@ export class Tensor {
   static constant(value: number): Tensor {
     return Tensor.of('constant', [], value, [])
   }
-  /** Uniform [0, 1): a pure function of recipe seed, tensor name, `label` and element index. */
+  /** Uniform (0, 1), in steps of 2^-16: a pure function of recipe seed, tensor name, `label` and element index. */
   static random(label: string, shape: Shape): Tensor {
     return Tensor.of('random', [], label, shape)
   }
@@ -146,7 +146,7 @@ export class Tensor {
     return Tensor.of('column_sum', [this], null, this.shape, 'columns')
   }
 
-  /** Sum of all elements: float64 partials over fixed blocks of 65,536, combined in block order. Costs a pass. Shape []. */
+  /** Sum of all elements: four neighbours in float32, these in float64 over fixed blocks of 65,536, combined in block order. Costs a pass. Shape []. */
   sum(): Tensor {
     assert(this.space === 'elements', 'elements are summed')
     return Tensor.of('sum', [this], null, [])

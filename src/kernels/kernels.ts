@@ -1,12 +1,13 @@
 import type { FloatDType } from '../dtype.ts'
 import { WASM } from './_wasm.ts'
+import type { MatrixKernels } from './matrix.ts'
 
 type Pointer = number
 type ByRows = (d: Pointer, a: Pointer, rows: number, columns: number) => void
 type Convert = (d: Pointer, a: Pointer, n: number) => number
 
 /** The kernels written in AssemblyScript, over one linear memory. Buffers have room up to a multiple of 16 elements. */
-export interface Kernels {
+export interface Kernels extends MatrixKernels {
   /** Functions of one number in f64, the same bits on every machine (musl's, compiled in). */
   readonly sin: (x: number) => number
   readonly acos: (x: number) => number
@@ -45,7 +46,7 @@ export const NONFINITE = 0x7f800000
 export const COUNTERS_BYTES = 2 * 65_536 * 4
 
 const PAGE = 65_536 // bytes of a WebAssembly page
-let compiled: WebAssembly.Module | null = null // compiled once a thread: 16 KB, and every engine of the thread shares it
+let compiled: WebAssembly.Module | null = null // compiled once a thread: 9 KB, and every engine of the thread shares it
 
 /** The compiled kernels: to be handed to threads, which then share their machine code and its optimisation. */
 export function compileKernels(): WebAssembly.Module {

@@ -61,7 +61,7 @@ export interface Inputs<P extends Params> {
   readonly base: Tensor
   /** θ₁ … θₙ in recipe order, the base left out unless it takes part as a model. */
   readonly models: readonly Model<P>[]
-  /** Uniform [0, 1): a pure function of recipe seed, tensor name, label and element index. */
+  /** Uniform (0, 1), in steps of 2^-16: a pure function of recipe seed, tensor name, label and element index. */
   random(label: string | number): Tensor
 }
 

@@ -1,6 +1,6 @@
-// Stored dtypes to f32 strips and back. Every load gives the largest magnitude it saw, as the bits of |x| in f32, so that a NaN or an
+// Stored dtypes to arrays of f32 and back. Every load gives the largest magnitude it saw, as the bits of |x| in f32, so that a NaN or an
 // infinity (bits from 0x7f800000 up) is noticed at no extra trip; every store gives that of what it was handed, which tells what overflows.
-// Strips have room up to a multiple of 16 elements.
+// Arrays have room up to a multiple of 16 elements.
 
 // AssemblyScript: compiled by `npm run generate`, not by tsc.
 
@@ -14,7 +14,7 @@ const MAGNITUDE: i32 = 0x7fffffff
   return max<u32>(a, b)
 }
 
-/** The largest |x| of an F32 strip, as bits. */
+/** The largest |x| of an array of f32, as bits. */
 export function check_f32(a: usize, n: i32): u32 {
   const mask = magnitudeMask()
   let most = i32x4.splat(0)
