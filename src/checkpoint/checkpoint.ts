@@ -94,6 +94,12 @@ export async function exists(ref: string, { from = [workingFolder()] }: OpenOpti
   return (await findPath(ref, from)) !== null
 }
 
+/** The text of a file beside the weights; null where there is none. */
+export async function readSidecar({ ref, sidecars }: Checkpoint, name: string): Promise<string | null> {
+  const sidecar = sidecars.find(s => s.name === name)
+  return sidecar ? readText(sidecar.path, `${ref}/${name}`) : null
+}
+
 async function addFile({ name, path }: FolderEntry, prefix: string, files: CheckpointFile[], tensors: Map<string, CheckpointTensor>): Promise<void> {
   const source = await openFile(path, prefix + name)
   const table = await safetensors.readTable(source)
