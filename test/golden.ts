@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { memorySink } from '../src/bytes/sink.ts'
 import { open } from '../src/checkpoint/checkpoint.ts'
@@ -42,4 +43,43 @@ export async function tensorsOf(folder: string): Promise<Map<string, Stored>> {
   const checkpoint = await open(folder)
   const files = checkpoint.files.map(f => readFileSync((f.locator as { file: string }).file)) // a folder's files are files
   return new Map([...checkpoint.tensors.values()].map(t => [t.name, { dtype: t.dtype, shape: t.shape, bytes: Uint8Array.from(files[t.file]!.subarray(t.start, t.end)) }]))
+}
+
+/** The text of a file that the plan writes or copies beside the tensors. */
+export function textOf({ companions }: Plan, name: string): string {
+  const file = companions.find(c => c.name === name)
+  if (!file) throw new Error(`the plan has no ${name}`)
+  return 'text' in file ? file.text : readFileSync(file.path, 'utf8')
+}
+
+/** Token → id of a tokenizer.json, read without the code under test. */
+export function idsOf(json: string): Map<string, number> {
+  const { model, added_tokens } = JSON.parse(json)
+  const vocabulary: [string, number][] = Array.isArray(model.vocab) ? model.vocab.map(([token]: [string], id: number) => [token, id]) : Object.entries(model.vocab)
+  return new Map([...vocabulary, ...added_tokens.map((t: { content: string; id: number }) => [t.content, t.id])])
+}
+
+const BY_TOKEN = ['model.embed_tokens.weight', 'lm_head.weight']
+
+/**
+ * Our tensors with the rows of embedding and head in mergekit's order, which numbers appended tokens anew in every run and cuts rows without a
+ * token off. Rows from the end of its vocabulary on are padding, and stay where they are. `folder` holds its files.
+ */
+export function inTheirOrder(ours: ReadonlyMap<string, Stored>, merge: Plan, folder: string): Map<string, Stored> {
+  const file = join(folder, 'tokenizer.json')
+  if (!existsSync(file)) return new Map(ours)
+  const own = idsOf(textOf(merge, 'tokenizer.json'))
+  const theirs = idsOf(readFileSync(file, 'utf8'))
+  const rows = [...theirs].map(([token, id]) => [id, own.get(token)!] as const)
+  const { vocab_size: height } = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as { vocab_size: number }
+  for (let r = theirs.size; r < height; r++) rows.push([r, r])
+  return new Map(
+    [...ours].map(([name, tensor]) => {
+      if (!BY_TOKEN.includes(name)) return [name, tensor]
+      const width = tensor.bytes.length / tensor.shape[0]!
+      const bytes = new Uint8Array(height * width)
+      for (const [to, from] of rows) bytes.set(tensor.bytes.subarray(from * width, (from + 1) * width), to * width)
+      return [name, { ...tensor, shape: [height, ...tensor.shape.slice(1)], bytes }]
+    }),
+  )
 }
