@@ -21,7 +21,10 @@ describe.each(cases)('%s', name => {
   test('the same tokens', async () => {
     const own = idsOf(textOf(await planned(), 'tokenizer.json'))
     expect([...own.keys()].sort()).toEqual([...theirs.keys()].sort())
-    expect([...own.values()].sort((a, b) => a - b), 'ids from 0 on, no two the same').toEqual([...own.keys()].map((_, i) => i))
+    expect(
+      [...own.values()].sort((a, b) => a - b),
+      'ids from 0 on, no two the same',
+    ).toEqual([...own.keys()].map((_, i) => i))
   })
 
   test('the written tokenizer cuts texts as the expected one does', async () => {

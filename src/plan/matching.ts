@@ -36,7 +36,7 @@ export interface Matching {
   readonly maps: readonly RowMap[]
   /** How the rows of a tensor are matched; null where it has none for tokens, or they lie where they should. */
   match(name: string, leaves: readonly Leaf[]): Matched | null
-  /** One for each map so far. */
+  /** One for each way to gather so far. */
   tables(): readonly VocabularyTable[]
   /** What is odd about the rows so far. */
   notes(): readonly string[]
@@ -86,7 +86,15 @@ export function createMatching(recipe: Recipe, request: TokenizerRequest, models
   }
 
   function tables(): readonly VocabularyTable[] {
-    return [...known.values()].map(({ index, models: names, tensors }) => ({ tensors, lines: tabulateVocabulary(request, vocabulary, maps[index]!, names) }))
+    const distinct = new Map<string, { tensors: string[]; lines: readonly VocabularyLine[] }>()
+    for (const { index, models: names, tensors } of known.values()) {
+      const lines = tabulateVocabulary(request, vocabulary, maps[index]!, names)
+      const key = JSON.stringify(lines) // heights of tensors may differ where it changes nothing
+      const same = distinct.get(key)
+      if (same) same.tensors.push(...tensors)
+      else distinct.set(key, { tensors: [...tensors], lines })
+    }
+    return [...distinct.values()]
   }
 
   function notes(): readonly string[] {

@@ -222,11 +222,14 @@ function distinctNeeds(tasks: readonly Task[], programs: readonly Program[]): { 
   return [...needs.values()]
 }
 
+const SMALLEST: Tiling = { chunk: 256 } // that plan/budget.ts comes down to
+
 /** The memory of the engine; row maps are held by this thread and by each other besides. */
 function memoryFor(tasks: readonly Task[], programs: readonly Program[], rowMaps: readonly RowMap[], options: PlanOptions): MemoryPlan {
   const budget = options.memory ?? DEFAULT_MEMORY
   const threads = Math.min(MAX_THREADS, options.threads ?? (globalThis.navigator?.hardwareConcurrency as number | undefined) ?? DEFAULT_THREADS)
-  const beside = gatherBytes(rowMaps, tasks) * (threads + 1)
+  const gathering = gatherBytes(rowMaps, tasks)
+  const beside = gathering * (threads + 1)
   const request = {
     threads,
     tiling: options.tiling,
@@ -238,10 +241,11 @@ function memoryFor(tasks: readonly Task[], programs: readonly Program[], rowMaps
     return { ...memory, budget, total: memory.total + beside }
   } catch (error) {
     if (!(error instanceof MergeError) || beside === 0) throw error
-    const [given, rows] = [budget, beside].map(bytes => Math.ceil(bytes / 1e5) / 10)
-    throw new MergeError(`a memory budget of ${given} MB is too small for this merge`, {
-      where: `${rows} MB of it go to how the rows of embeddings are matched, in ${threads} threads and this one`,
-      fix: `${error.details.fix}, and ${rows}MB more`,
+    const { perThread } = planMemory({ ...request, memory: Number.POSITIVE_INFINITY, rereading: [], tiling: options.tiling ?? SMALLEST })
+    const megabytes = (bytes: number): number => Math.ceil(bytes / 1e5) / 10
+    throw new MergeError(`a memory budget of ${Math.floor(budget / 1e5) / 10} MB is too small for this merge`, {
+      where: `matching the rows of embeddings takes ${megabytes(beside)} MB, in ${threads} thread${threads === 1 ? '' : 's'} and this one`,
+      fix: `set --memory to ${megabytes(perThread * threads + beside)}MB or more${threads > 1 ? `, or --threads 1 with ${megabytes(perThread + 2 * gathering)}MB` : ''}`,
     })
   }
 }
