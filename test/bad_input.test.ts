@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
+import type { DType } from '../src/dtype.ts'
 import { headerOf } from '../src/formats/safetensors.ts'
 import { merganser, temporaryFolder, writeFiles, writeModel } from './front.ts'
 
@@ -31,6 +32,24 @@ beforeAll(() => {
   writeModel(join(folder, 'nan'), { [W]: { shape: [2, 2], values: [1, 2, 3, Number.NaN] } })
   writeModel(join(folder, 'inf'), { [W]: { dtype: 'F16', shape: [2, 2], values: [1, Number.NEGATIVE_INFINITY, 3, 4] } })
   writeModel(join(folder, 'huge'), { [W]: { shape: [2, 2], values: [1, 2, 70000, 4] } })
+  const spoken = (rows: number, dtype: DType = 'F32') => ({ 'model.embed_tokens.weight': { dtype, shape: [rows, 2] }, ...model() })
+  const vocabulary = (...tokens: readonly string[]) => JSON.stringify({ model: { vocab: Object.fromEntries(tokens.map((token, id) => [token, id])) } })
+  const speaking: Readonly<Record<string, readonly [rows: number, tokenizer: Readonly<Record<string, string>>, dtype?: DType]>> = {
+    speaker: [3, { 'tokenizer.json': vocabulary('<s>', 'one', 'two') }],
+    speaker2: [3, { 'tokenizer.json': vocabulary('<s>', 'two', 'three') }],
+    mute: [4, {}],
+    garbled: [3, { 'tokenizer.json': '{"model": {"vocab": {"<s>": 0, "one": 0}}}' }],
+    unread: [3, { 'tokenizer.json': '{"model":\n  {"vocab": ]}}' }],
+    tekken: [3, { 'tekken.json': '{}' }],
+    whole: [3, { 'tokenizer.json': vocabulary('<s>', 'one') }, 'I8'],
+  }
+  for (const [name, [rows, files, dtype]] of Object.entries(speaking)) {
+    writeModel(join(folder, name), spoken(rows, dtype))
+    writeFiles(join(folder, name), files)
+  }
+  writeModel(join(folder, 'broad'), { 'model.embed_tokens.weight': { shape: [3, 4] }, ...model() })
+  writeFiles(join(folder, 'broad'), { 'tokenizer.json': vocabulary('<s>', 'two') })
+  mkdirSync(join(folder, 'nothing'))
   const vast = [{ name: W, dtype: 'F32' as const, shape: [2 ** 20, 2 ** 20] }] // 4 TB, none of it on the disk
   mkdirSync(join(folder, 'vast'))
   const { header, size } = headerOf(vast, {})
@@ -47,6 +66,166 @@ const plain = (text: string): string =>
     .replace(/has [\d.]+ [MG]B free/, 'has FREE free')
 
 const isUntouched = (): boolean => !existsSync(join(folder, 'out')) && !existsSync(join(folder, 'out.partial'))
+
+/** Mistakes with tokenizers: the models of a linear merge, the last line of the recipe, what is printed. */
+const TOKENS: readonly (readonly [what: string, models: readonly string[], tokens: string, message: readonly string[]])[] = [
+  [
+    'a model without a tokenizer',
+    ['speaker', 'mute'],
+    'tokenizer_source: union',
+    [
+      'error: mute has no tokenizer; its embedding has 4 rows and that of speaker 3, so they do not share one',
+      '  at recipe.yml:4:1',
+      '  4 | tokenizer_source: union',
+      '    | ^^^^^^^^^^^^^^^^',
+      '  fix: copy tokenizer.json and tokenizer_config.json of the model it was trained from into its folder',
+    ],
+  ],
+  [
+    'a source without a tokenizer',
+    ['speaker', 'speaker2'],
+    'tokenizer_source: nothing',
+    [
+      'error: nothing has no tokenizer',
+      '  at recipe.yml:4:19',
+      '  4 | tokenizer_source: nothing',
+      '    |                   ^^^^^^^',
+      '  fix: copy tokenizer.json and tokenizer_config.json of the model it was trained from into its folder',
+    ],
+  ],
+  [
+    'a source that does not exist',
+    ['speaker', 'speaker2'],
+    'tokenizer_source: speeker',
+    [
+      'error: no file or folder "speeker" in FOLDER',
+      '  at recipe.yml:4:19',
+      '  4 | tokenizer_source: speeker',
+      '    |                   ^^^^^^^',
+      '  fix: did you mean "speaker" or "speaker2"?',
+    ],
+  ],
+  [
+    'models without an embedding',
+    ['base', 'code'],
+    'tokenizer_source: base',
+    [
+      'error: no model has an embedding that is recognised, whose rows could be matched',
+      '  at recipe.yml:4:1',
+      '  4 | tokenizer_source: base',
+      '    | ^^^^^^^^^^^^^^^^',
+      '  fix: embeddings are told by names such as `model.embed_tokens.weight`; leave out the tokenizer, and each row stays where it is',
+    ],
+  ],
+  [
+    'a tokenizer with one id twice',
+    ['speaker', 'garbled'],
+    'tokenizer_source: union',
+    ['error: tokens "<s>" and "one" both have the id 0', '  at garbled/tokenizer.json', '  fix: take the tokenizer’s files anew from the model’s source'],
+  ],
+  [
+    'a tokenizer that is no JSON',
+    ['speaker', 'unread'],
+    'tokenizer_source: base',
+    [
+      'error: bad JSON: expected a value, found "]"',
+      '  at unread/tokenizer.json:2:13',
+      '  2 |   {"vocab": ]}}',
+      '    |             ^',
+      '  fix: take the tokenizer’s files anew from the model’s source',
+    ],
+  ],
+  [
+    'a tokenizer of a kind that has to be converted',
+    ['speaker', 'tekken'],
+    'tokenizer_source: base',
+    [
+      'error: a tokenizer of this kind cannot be read',
+      '  at tekken/tekken.json',
+      '  fix: convert it to tokenizer.json: load it with `AutoTokenizer.from_pretrained(folder)` of transformers, and call its `save_pretrained(folder)`',
+    ],
+  ],
+  [
+    'embeddings of whole numbers',
+    ['whole'],
+    'tokenizer_source: base',
+    [
+      'error: model.embed_tokens.weight: I8 in whole, and rows are matched by token only where they are floats',
+      '  at recipe.yml',
+      '  fix: merge the models before they are quantised, or leave out the tokenizer',
+    ],
+  ],
+  [
+    'embeddings of another width',
+    ['speaker', 'broad'],
+    'tokenizer_source: base',
+    [
+      'error: model.embed_tokens.weight: shapes [3,2] in speaker and [3,4] in broad differ',
+      '  at recipe.yml',
+      '  fix: merge models of one size, or write the recipe in Merganser’s own form, whose `rules:` say what becomes of such a tensor',
+    ],
+  ],
+  [
+    'a rule for a token that its source lacks',
+    ['speaker', 'speaker2'],
+    'tokenizer: {tokens: {three: {source: speaker}}}',
+    [
+      'error: speaker has no token "three"',
+      '  at recipe.yml:4:38',
+      '  4 | tokenizer: {tokens: {three: {source: speaker}}}',
+      '    |                                      ^^^^^^^',
+      '  fix: name a token that the model has, or one by its row with `{kind: model_token, model: ..., token_id: ...}`',
+    ],
+  ],
+  [
+    'a rule for a row that is not there',
+    ['speaker', 'speaker2'],
+    'tokenizer: {tokens: {x: {source: {kind: model_token, model: speaker, token_id: 3}}}}',
+    [
+      'error: token_id is 3, and the embedding of speaker has 3 rows',
+      '  at recipe.yml:4:80',
+      '  4 | tokenizer: {tokens: {x: {source: {kind: model_token, model: speaker, token_id: 3}}}}',
+      '    |                                                                                ^',
+      '  fix: name a token with an id from 0 to 2',
+    ],
+  ],
+  [
+    'a rule that names no model of the merge',
+    ['speaker', 'speaker2'],
+    'tokenizer: {tokens: {three: {source: speaker3}}}',
+    [
+      'error: unknown model "speaker3"',
+      '  at recipe.yml:4:38',
+      '  4 | tokenizer: {tokens: {three: {source: speaker3}}}',
+      '    |                                      ^^^^^^^^',
+      '  fix: did you mean "speaker"?',
+    ],
+  ],
+  [
+    'a rule for a model without an embedding',
+    ['speaker', 'base'],
+    'tokenizer: {tokens: {one: {source: base}}}',
+    [
+      'error: base has no embedding that is recognised',
+      '  at recipe.yml:4:36',
+      '  4 | tokenizer: {tokens: {one: {source: base}}}',
+      '    |                                    ^^^^',
+      '  fix: take the row from a model that has one',
+    ],
+  ],
+  [
+    'a chat template without a tokenizer',
+    ['base', 'code'],
+    'chat_template: chatml',
+    [
+      'error: a chat template needs a tokenizer, and the output has none',
+      '  at recipe.yml:4:16',
+      '  4 | chat_template: chatml',
+      '    |                ^^^^^^',
+      '  fix: take one from a model that has it, with `tokenizer_source: path/to/model`',
+    ],
+  ],
+]
 
 /** Mistakes on the command line, in an expression or in the models: exit code, arguments, what is printed. */
 const COMMANDS: readonly (readonly [what: string, status: number, args: readonly string[], message: readonly string[]])[] = [
@@ -625,17 +804,6 @@ const RECIPES: readonly (readonly [what: string, recipe: string, message: readon
     ],
   ],
   [
-    'a tokenizer',
-    'merge_method: linear\ntokenizer_source: union\nmodels:\n  - {model: base, parameters: {weight: 1}}\n',
-    [
-      'error: Merganser reads this, but cannot choose the vocabulary of a merge yet',
-      '  at recipe.yml:2:1',
-      '  2 | tokenizer_source: union',
-      '    | ^^^^^^^^^^^^^^^^',
-      '  fix: without it the tokenizer comes from base_model, else the first model',
-    ],
-  ],
-  [
     'a model path that does not exist',
     'merge_method: linear\nmodels:\n  - {model: ./bsae, parameters: {weight: 1}}\n',
     [
@@ -722,6 +890,10 @@ const RECIPES: readonly (readonly [what: string, recipe: string, message: readon
     'models: {base: base}\nmerge: base\noutput: {config_from: bse}\n',
     ['error: unknown model "bse"', '  at recipe.yml:3:23', '  3 | output: {config_from: bse}', '    |                       ^^^', '  fix: did you mean "base"?'],
   ],
+  ...TOKENS.map(
+    ([what, models, tokens, message]) =>
+      [what, `merge_method: linear\nmodels: [${models.map(m => `{model: ${m}}`).join(', ')}]\nparameters: {weight: 1}\n${tokens}\n`, message] as const,
+  ),
 ]
 
 describe('in a recipe', () => {

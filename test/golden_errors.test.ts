@@ -5,7 +5,7 @@ import { merganser, temporaryFolder } from './front.ts'
 import { GOLDEN } from './golden.ts'
 
 // Recipes on which mergekit fails, misleads or keeps silent; `what_mergekit_does.txt` ends in what a better tool would do.
-// Here: how it ends, and the words that decide. (The recipes which need tokenizers or other methods wait for those.)
+// Here: how it ends, and the words that decide. (The recipes which need other methods wait for those.)
 
 const folder = temporaryFolder()
 const REFUSED: Readonly<Record<string, string>> = {
@@ -41,6 +41,7 @@ const REFUSED: Readonly<Record<string, string>> = {
   'slice-negative-length': 'did you mean [1, 3]?',
   'slice-out-of-range': './models/ft1 has 3 layers, and [0, 5] goes beyond',
   'tokenizer-both-keys': 'tokenizer and tokenizer_source are both given',
+  'tokenizer-missing-file': './models/tok-notok has no tokenizer; its embedding has 53 rows and that of ./models/tok-a 48, so they do not share one',
   'truncated-input': 'the file ends at byte 41418, but tensor "model.layers.1.mlp.down_proj.weight" needs bytes up to 43440',
   'typo-parameter-density': 'did you mean "density"?',
   'typo-parameter-weight': 'did you mean "weight"?',
@@ -64,6 +65,7 @@ const MERGED: Readonly<Record<string, string>> = {
   'sce-tiny-topk': '',
   'slerp-t-range': 'note: t is 5, outside the usual range from 0 to 1',
   'ties-small-density-norm': '',
+  'tokenizer-kind-zero': '',
   'vocab-mismatch-config': "config.json's vocab_size goes from 53 to 48",
 }
 
