@@ -6,7 +6,7 @@ import { open } from '../src/checkpoint/checkpoint.ts'
 import { openTokenizer, readTokenizer } from '../src/checkpoint/tokenizer.ts'
 import { tokenizerFiles } from '../src/checkpoint/tokenizer_files.ts'
 import { mapRows, planVocabulary, type VocabularyPlan } from '../src/plan/vocabulary.ts'
-import { adaptConfig, planTokenizerFiles } from '../src/plan/vocabulary_files.ts'
+import { planTokenizerFiles, vocabularyChanges } from '../src/plan/vocabulary_files.ts'
 import { parse } from '../src/recipe/parse.ts'
 import type { Expression, Recipe } from '../src/recipe/recipe.ts'
 import { gather } from './gather.ts'
@@ -133,7 +133,7 @@ describe.each(cases)('%s', name => {
     const { plan } = await planOf(recipe)
     const expected = JSON.parse(readFileSync(join(GOLDEN, name, 'expected/config.json'), 'utf8'))
     const kept = plan.output.tokens.slice(0, plan.output.padding).filter(token => token === null).length // mergekit cuts these rows off
-    expect(adaptConfig('config.json', { vocab_size: 1 }, null, plan).config['vocab_size']).toBe(expected.vocab_size + kept)
+    expect(vocabularyChanges('config.json', { vocab_size: 1 }, { tokenizer: null, rows: null }, plan).changes['vocab_size']).toBe(expected.vocab_size + kept)
   })
 
   const template = join(GOLDEN, name, 'expected/chat_template.jinja')

@@ -92,7 +92,12 @@ export const FAMILIES: readonly Family[] = [
   single('mpt', 'transformer.blocks', 'n_layers', { head: 'lm_head.weight', embedding: 'transformer.wte.weight' }),
   single('gpt_neox', 'gpt_neox.layers', 'num_hidden_layers', { head: 'embed_out.weight', embedding: 'gpt_neox.embed_in.weight', tied: false }),
   single('opt', 'model.decoder.layers', 'num_hidden_layers', { head: 'lm_head.weight', embedding: 'model.decoder.embed_tokens.weight' }),
-  single('chatglm', 'transformer.encoder.layers', 'num_layers', { tied: false, after: ['transformer.output_layer.', 'transformer.encoder.final_layernorm.'] }),
+  single('chatglm', 'transformer.encoder.layers', 'num_layers', {
+    head: 'transformer.output_layer.weight',
+    embedding: 'transformer.embedding.word_embeddings.weight',
+    tied: false,
+    after: ['transformer.output_layer.', 'transformer.encoder.final_layernorm.'],
+  }),
   single('mamba mamba2 falcon_mamba', 'backbone.layers', 'num_hidden_layers', { head: 'lm_head.weight', embedding: 'backbone.embeddings.weight' }),
   single('bert', 'bert.encoder.layer', 'num_hidden_layers', {
     head: 'cls.predictions.decoder.weight',
@@ -105,6 +110,8 @@ export const FAMILIES: readonly Family[] = [
     after: ['roberta.pooler.', 'pooler.', 'lm_head.', 'classifier.', 'qa_outputs.'],
   }),
   single('electra', 'electra.encoder.layer', 'num_hidden_layers', {
+    head: 'generator_lm_head.weight',
+    embedding: 'electra.embeddings.word_embeddings.weight',
     after: ['discriminator_predictions.', 'generator_predictions.', 'generator_lm_head.', 'classifier.', 'qa_outputs.'],
   }),
   single('distilbert', 'distilbert.transformer.layer', 'n_layers', {

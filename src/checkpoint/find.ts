@@ -30,6 +30,26 @@ export const isHead = (checkpoint: Checkpoint, name: string): boolean => {
   return typeof head === 'string' && spellingsOf(checkpoint, name).includes(head)
 }
 
+/** Embeddings and heads by the names that most families share, and where no family is known. */
+const BY_TOKEN =
+  /(?:^|\.)(?:embed_tokens|wte|word_embeddings|embed_in|tok_embeddings|token_embedding|shared|lm_head|embed_out)\.weight$|(?:^|\.)(?:lm_head\.bias|cls\.predictions\.bias|final_logits_bias)$/
+const HEAD = /(?:^|\.)(?:lm_head|embed_out)\./
+
+/** How a tensor has a place for each token: `rows`, one row each, `elements`, one element each, as the bias of a head has. Null for any other tensor. */
+export function tokenAxis(checkpoint: Checkpoint, name: string): 'rows' | 'elements' | null {
+  const { embedding, head } = checkpoint.family ?? {}
+  const known = [embedding, head, head?.replace(/\.weight$/, '.bias')]
+  const isByToken = BY_TOKEN.test(name) ? !checkpoint.layers.of(name) : spellingsOf(checkpoint, name).some(spelling => known.includes(spelling))
+  return !isByToken ? null : name.endsWith('bias') ? 'elements' : 'rows'
+}
+
+/** The input embedding, with a row for each token; null where none is recognised. */
+export function embeddingOf(checkpoint: Checkpoint): CheckpointTensor | null {
+  const known = checkpoint.family?.embedding
+  const found = known ? findTensor(checkpoint, known) : null
+  return found?.tensor ?? [...checkpoint.tensors.values()].find(({ name, shape }) => shape.length === 2 && !HEAD.test(name) && tokenAxis(checkpoint, name) === 'rows') ?? null
+}
+
 /** `name` itself; with the prefix of its family, which a bare trunk lacks, or without it. */
 function spellingsOf({ family }: Checkpoint, name: string): readonly string[] {
   if (!family?.prefix) return [name]

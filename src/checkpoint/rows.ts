@@ -8,23 +8,24 @@ export interface Row {
 
 /**
  * How the embeddings of several models become embeddings over one vocabulary, each with `rows` rows. Row r of model m is
- * 1. row `own[m][r]` of its own embedding, where that is not −1; else
+ * 1. row `own[m][r]` of its own embedding, byte for byte, where that is not −1; else
  * 2. where `isPadding[r]` is 0, the fill of r, which is the same for every model that lacks the row: the mean of the rows
  *    (`fillModel[i]`, `fillRow[i]`) for i in [`fillStart[r]`, `fillStart[r + 1]`), summed in this order in float32 and divided once.
- *    One such row is a copy, none is zero. The rows are those of the models' own embeddings;
+ *    One such row is a copy, none is zero. The rows are those of the models' own embeddings, and become elements of model m's dtype: byte
+ *    for byte where it is one row of that dtype, else from float32 to the nearest, ties to even;
  * 3. where `isPadding[r]` is 1, the mean of model m's rows with `isPadding` 0 and a token (`hasToken[r]` is 1), after the fill:
- *    summed in float64 in order of rows, divided, and rounded to float32 once.
+ *    summed in float64 in order of rows, divided, rounded to float32 and then to model m's dtype. Without such rows it is zero.
  * The merge method then sees these embeddings in place of the models' own.
  */
 export interface RowMap {
   readonly rows: number
-  readonly own: readonly Int32Array[]
+  readonly own: readonly Int32Array<ArrayBuffer>[]
   /** Of length rows + 1. */
-  readonly fillStart: Int32Array
-  readonly fillModel: Int32Array
-  readonly fillRow: Int32Array
-  readonly isPadding: Uint8Array
-  readonly hasToken: Uint8Array
+  readonly fillStart: Int32Array<ArrayBuffer>
+  readonly fillModel: Int32Array<ArrayBuffer>
+  readonly fillRow: Int32Array<ArrayBuffer>
+  readonly isPadding: Uint8Array<ArrayBuffer>
+  readonly hasToken: Uint8Array<ArrayBuffer>
 }
 
 /** What the row of a token is in models that lack it; with `force` in all. No rows: zero. */
@@ -67,7 +68,7 @@ const defaultRows = (holders: readonly Row[], base: number | null): readonly Row
   return ofBase ? [ofBase] : holders
 }
 
-function ownRows(tokens: OutputVocabulary['tokens'], padding: number, { ids, rows }: Vocabulary): Int32Array {
+function ownRows(tokens: OutputVocabulary['tokens'], padding: number, { ids, rows }: Vocabulary): Int32Array<ArrayBuffer> {
   const own = new Int32Array(tokens.length).fill(-1)
   const taken = new Uint8Array(Math.min(rows, tokens.length))
   for (const id of ids.values()) if (id < taken.length) taken[id] = 1

@@ -1,5 +1,7 @@
 import type { Tokenizer } from './tokenizer.ts'
 
+const KEY = /_token_(?:ids?|index)$/
+
 /** Ids in a configuration that mean other tokens after the merge, and what they become. */
 export interface TokenIds {
   /** By key, only those that change. */
@@ -9,7 +11,7 @@ export interface TokenIds {
 }
 
 /**
- * What becomes of the `…_token_id`s in a config.json or generation_config.json, when its model's tokenizer gives way to another
+ * What becomes of the `…_token_id`s (and `image_token_index`, as some call it) in a config.json or generation_config.json, when its model's tokenizer gives way to another
  * vocabulary. Each follows its token; where that is gone, `eos_token_id` and its like take what the new tokenizer calls `eos_token`.
  * mergekit leaves them, so that a model with `tokenizer: {source: MODEL}` may stop at another model's token.
  */
@@ -19,7 +21,7 @@ export function moveTokenIds(config: Readonly<Record<string, unknown>>, from: To
   const changed: Record<string, number | readonly number[]> = {}
   const lost: { key: string; token: string }[] = []
   for (const [key, value] of Object.entries(config)) {
-    if (!key.endsWith('_token_id')) continue
+    if (!KEY.test(key)) continue
     const before: readonly unknown[] = Array.isArray(value) ? value : [value]
     const after = before.map(id => move(key, id))
     if (after.some((id, i) => id !== before[i])) changed[key] = (Array.isArray(value) ? after : after[0]) as number | readonly number[] // what moved was a number, and became one
@@ -29,7 +31,7 @@ export function moveTokenIds(config: Readonly<Record<string, unknown>>, from: To
   function move(key: string, id: unknown): unknown {
     const token = typeof id === 'number' ? tokenOf.get(id) : undefined
     if (token === undefined) return id // null, −1, or beyond the vocabulary
-    const instead = special[key.slice(0, -'_id'.length)]
+    const instead = special[key.replace(KEY, '_token')]
     const row = rowOf.get(token) ?? (instead === undefined ? undefined : rowOf.get(instead))
     if (row === undefined) lost.push({ key, token })
     return row ?? id

@@ -1,4 +1,5 @@
 import { formulaOf } from '../plan/formula.ts'
+import type { VocabularyTable } from '../plan/matching.ts'
 import { type Command, UsageError } from './_command.ts'
 import { type Prepared, prepare, RECIPE_FLAGS, shownNotes } from './_recipe.ts'
 import { bold, bytes, count, dim, harmless, plural, table } from './_text.ts'
@@ -19,10 +20,13 @@ export default {
     const tensor = args.values['tensor'] as string | undefined
     if (tensor !== undefined && args.values['formula'] !== true) throw new UsageError('--tensor goes with --formula', 'add --formula')
     if (args.values['formula'] === true) process.stdout.write(formulas(prepared, tensor))
-    else if (args.values['json'] === true) process.stdout.write(`${JSON.stringify(prepared.plan)}\n`)
+    else if (args.values['json'] === true) process.stdout.write(`${json(prepared)}\n`)
     else process.stdout.write(describe(prepared))
   },
 } satisfies Command
+
+/** Row maps as lists of numbers. */
+const json = ({ plan }: Prepared): string => JSON.stringify(plan, (_, value: unknown) => (ArrayBuffer.isView(value) ? [...(value as Int32Array | Uint8Array)] : value)) // a plan has no other views
 
 function formulas({ recipe, checkpoints, plan }: Prepared, tensor: string | undefined): string {
   if (tensor !== undefined) return `${formulaOf(recipe, checkpoints, tensor)}\n`
@@ -35,6 +39,11 @@ function formulas({ recipe, checkpoints, plan }: Prepared, tensor: string | unde
     blocks.push(`${bold(harmless(task.name))}${same > 1 ? dim(`  and ${plural(same - 1, 'tensor')} of the same form`) : ''}\n${formulaOf(recipe, checkpoints, task.name)}\n`)
   }
   return blocks.join('\n')
+}
+
+function vocabularyLines({ tensors, lines }: VocabularyTable): string[] {
+  const rows = lines.map(({ what, count: n, examples }) => [count(n), harmless(what), examples.map(e => harmless(JSON.stringify(e))).join(' ')])
+  return ['', table([['rows', `of ${tensors.map(t => harmless(t)).join(', ')}`, 'for example'], ...rows], [0])]
 }
 
 function describe({ checkpoints, plan }: Prepared): string {
@@ -70,6 +79,7 @@ function describe({ checkpoints, plan }: Prepared): string {
     `${bold('write')}    ${bytes(totals.written)} as ${dtypes} in ${plural(outputs.length, 'file')}, and ${plan.companions.map(c => c.name).join(', ') || 'nothing beside them'}`,
     `${bold('memory')}   ${bytes(memory.total)} of ${bytes(memory.budget)} for ${plural(memory.threads, 'thread')}`,
     `${bold('disk')}     ${bytes(totals.disk)}`,
+    ...plan.vocabulary.flatMap(vocabularyLines),
     ...(plan.notes.length > 0 ? ['', ...shownNotes(plan.notes).map(n => `${dim('note:')} ${n}`)] : []),
   ]
   return `${lines.join('\n')}\n`

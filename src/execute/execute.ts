@@ -4,6 +4,7 @@ import { bytesOf } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import { headerOf } from '../formats/safetensors.ts'
 import { createEngine } from '../kernels/kernels.ts'
+import { bytesGathered } from '../plan/gathered.ts'
 import type { Plan, Task } from '../plan/plan.ts'
 import { BLOCK, blockOf } from '../plan/tiling.ts'
 import { type Partials, runPass, type Step } from './folds.ts'
@@ -58,9 +59,12 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
     isOfModel: file => isModelFile(file) || plan.companions.some(c => c.name === file),
   })
   const total = { tensors: plan.tasks.length - finished.size, ...bytesLeft(plan, finished) }
-  const { inputs, programs, memory } = plan
+  const { inputs, programs, rowMaps, memory } = plan
   const isSmall = total.read + total.written < INLINE_BYTES || locators.some(l => 'memory' in l)
-  const pool = createPool({ inputs: inputs.map(({ locator, name, model }) => ({ locator, name, model })), outputs: locators, programs, memory }, isSmall ? 0 : memory.threads)
+  const pool = createPool(
+    { inputs: inputs.map(({ locator, name, model }) => ({ locator, name, model })), outputs: locators, programs, rowMaps, memory },
+    isSmall ? 0 : memory.threads,
+  )
   const queue = createQueue<UnitResult>()
   const count = { tensors: 0, read: 0, written: 0 }
   let keep = true
@@ -162,7 +166,10 @@ function bytesLeft(plan: Plan, finished: ReadonlySet<number>): { read: number; w
   for (const [id, task] of plan.tasks.entries()) {
     if (finished.has(id)) continue
     const program = plan.programs[task.program]!
-    read += task.size * program.sources.reduce((sum, dtype) => sum + bytesOf(dtype), 0)
+    for (const [i, dtype] of program.sources.entries()) {
+      const { rows } = task.sources[i]!
+      read += rows ? bytesGathered(plan.rowMaps[rows.map]!, rows).rows : task.size * bytesOf(dtype)
+    }
     written += task.size * bytesOf(program.output)
   }
   return { read, written }
@@ -183,10 +190,19 @@ function nonfiniteError({ tensor, model, index, value }: Nonfinite): MergeError 
 }
 
 /** Equal for plans that write the same bytes from the same inputs; memory, threads and tiling do not matter. */
-async function fingerprintOf({ recipe, inputs, outputs, tasks, companions }: Plan, allowNonfinite: boolean): Promise<string> {
+async function fingerprintOf({ recipe, inputs, outputs, tasks, rowMaps, companions }: Plan, allowNonfinite: boolean): Promise<string> {
   const { notes: _, source: __, ...formula } = recipe
-  const identity = { formula, allowNonfinite, inputs: inputs.map(i => [i.name, i.size, i.version, i.headerHash]), outputs, tasks, companions: companions.map(c => c.name) }
-  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(JSON.stringify(identity)))
+  const rows = await Promise.all(
+    rowMaps.flatMap(({ own, fillStart, fillModel, fillRow, isPadding, hasToken }) =>
+      [...own, fillStart, fillModel, fillRow, isPadding, hasToken].map(({ buffer }) => sha256(new Uint8Array(buffer))),
+    ),
+  )
+  const identity = { formula, allowNonfinite, inputs: inputs.map(i => [i.name, i.size, i.version, i.headerHash]), outputs, tasks, rows, companions: companions.map(c => c.name) }
+  return sha256(new TextEncoder().encode(JSON.stringify(identity)))
+}
+
+async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', bytes)
   return [...new Uint8Array(digest)].map(b => b.toString(16).padStart(2, '0')).join('')
 }
 

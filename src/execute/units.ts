@@ -3,11 +3,14 @@ import { openReader } from '../bytes/file.ts'
 import { type FileWriter, openWriter } from '../bytes/folder.ts'
 import type { SinkLocator } from '../bytes/sink.ts'
 import type { Reader } from '../bytes/source.ts'
-import { bytesOf } from '../dtype.ts'
+import type { RowMap } from '../checkpoint/rows.ts'
+import { bytesOf, type FloatDType } from '../dtype.ts'
 import { type MemoryPlan, residentBytes } from '../plan/budget.ts'
+import type { Gathered } from '../plan/gathered.ts'
 import type { InputFile, Task } from '../plan/plan.ts'
 import { isByRows, type Program, rereads } from '../plan/program.ts'
 import { type Known, type Partials, runPass, type Step } from './folds.ts'
+import { createGatherer } from './gather.ts'
 import { createRunner, type Finding, type Ports } from './runner.ts'
 import { createSelector } from './select.ts'
 
@@ -16,6 +19,8 @@ export interface Setup {
   readonly inputs: readonly Pick<InputFile, 'locator' | 'name' | 'model'>[]
   readonly outputs: readonly SinkLocator[]
   readonly programs: readonly Program[]
+  /** Large: tasks name them by index. */
+  readonly rowMaps: readonly RowMap[]
   readonly memory: Pick<MemoryPlan, 'perThread' | 'resident' | 'tiling'>
   /** The compiled kernels, so that threads share them. */
   readonly kernels?: WebAssembly.Module
@@ -60,11 +65,12 @@ export interface UnitRunner {
 }
 
 /** Does units in this thread, with open files and one WebAssembly memory of its own. */
-export function createUnitRunner({ inputs, outputs, programs, memory, kernels }: Setup): UnitRunner {
+export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, kernels }: Setup): UnitRunner {
   const runner = createRunner(memory.perThread, memory.tiling, kernels)
   const helpers = { kernels: runner.engine.kernels, selector: createSelector(kernels) }
   const readers = new Map<number, Reader>()
   const writers = new Map<number, FileWriter>()
+  const gatherer = createGatherer(rowMaps, readerOf, kernels)
   return { run, close }
 
   async function run(unit: Unit): Promise<UnitResult> {
@@ -100,9 +106,14 @@ export function createUnitRunner({ inputs, outputs, programs, memory, kernels }:
     const copiesDoubles = program.copy && program.output === 'F64'
     return {
       read(slot, target, at) {
-        const { file, at: first } = task.sources[slot]!
-        count.read += target.byteLength
-        return readerOf(file).read(target, first + at * bytesOf(program.sources[slot]!))
+        const { rows } = task.sources[slot]!
+        if (!rows) {
+          count.read += target.byteLength
+          return readElements(task, slot, target, at)
+        }
+        return gathered(task, slot, target, at).then(read => {
+          count.read += read
+        })
       },
       write(bytes, at) {
         count.written += bytes.byteLength
@@ -121,10 +132,30 @@ export function createUnitRunner({ inputs, outputs, programs, memory, kernels }:
       return
     }
     if (copy) return // looked at where it is written
-    const { file, at } = task.sources[finding.source]!
     const bytes = new Uint8Array(8)
-    void readerOf(file).read(bytes, at + 8 * finding.index) // files and arrays are read at once
+    const read = task.sources[finding.source]!.rows ? gathered : readElements
+    void read(task, finding.source, bytes, finding.index) // files and arrays are read at once
     note(into, task, { ...finding, value: doubleAt(bytes, 0) })
+  }
+
+  function readElements(task: Task, slot: number, target: Uint8Array, at: number): void | Promise<void> {
+    const { file, at: first } = task.sources[slot]!
+    return readerOf(file).read(target, first + at * bytesOf(programs[task.program]!.sources[slot]!))
+  }
+
+  /** Gives the bytes read. */
+  function gathered(task: Task, slot: number, target: Uint8Array, at: number): Promise<number> {
+    const dtype = programs[task.program]!.sources[slot] as FloatDType // of other dtypes no rows are matched
+    return gatherer.gather({ rows: task.sources[slot]!.rows!, dtype, key: `${task.name}\n${slot}` }, target, at)
+  }
+
+  function note(into: Map<string, Nonfinite>, task: Task, { source, index, value }: Finding): void {
+    const rows = source === null ? undefined : task.sources[source]!.rows
+    const owner = rows && gatherer.ownerOf(rows, index)
+    const model = source === null ? null : owner ? inputs[rows!.tables[owner.model]!.file]!.model : task.sources[source]!.model
+    const key = `${task.name}\n${model}`
+    const position = owner ? positionIn(unboundedIn(task, rows!), owner.row * rows!.width + (index % rows!.width)) : positionIn(task.shape, index)
+    if (!into.has(key)) into.set(key, { tensor: task.name, model, index: position, value })
   }
 
   function readerOf(file: number): Reader {
@@ -154,10 +185,10 @@ export function startOf(program: Program, { shape, size, constants }: Task): Kno
   return { size, rows, scalars, columnValues: Array.from({ length: program.columns }, () => new Float64Array(rows?.columns ?? 0)) }
 }
 
-function note(into: Map<string, Nonfinite>, task: Task, { source, index, value }: Finding): void {
-  const model = source === null ? null : task.sources[source]!.model
-  const key = `${task.name}\n${model}`
-  if (!into.has(key)) into.set(key, { tensor: task.name, model, index: positionIn(task.shape, index), value })
+/** The shape of a model's own table: it may have more rows than the output, or fewer. */
+function unboundedIn({ shape, size }: Task, { width }: Gathered): readonly number[] {
+  const axis = shape.indexOf(size / width)
+  return shape.map((n, i) => (i === axis ? Number.MAX_SAFE_INTEGER : n))
 }
 
 function firstNonfinite(bytes: Uint8Array): { readonly index: number; readonly value: number } | null {

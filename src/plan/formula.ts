@@ -1,10 +1,10 @@
 import { show } from '../algebra/show.ts'
-import type { Checkpoint } from '../checkpoint/checkpoint.ts'
 import { MergeError } from '../errors.ts'
 import { nearest } from '../recipe/locate.ts'
 import type { Recipe } from '../recipe/recipe.ts'
 import { chooseDonor } from './donor.ts'
 import { createLowering, type Input } from './lower.ts'
+import type { OpenedModels } from './open_models.ts'
 
 /**
  * The mathematics of one output tensor, as the engine will run it: shared terms have a line of their own.
@@ -13,7 +13,7 @@ import { createLowering, type Input } from './lower.ts'
  * const recipe = parse('base + ties(code - base, density=0.2)', { models: { base: 'zoo/text/base', code: 'zoo/text/code' } })
  * console.log(formulaOf(recipe, await openModels(recipe), 'lm_head.weight'))
  */
-export function formulaOf(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint>, tensor: string): string {
+export function formulaOf(recipe: Recipe, checkpoints: OpenedModels, tensor: string): string {
   const { names, lower } = createLowering(recipe, checkpoints, chooseDonor(recipe))
   if (!names.includes(tensor)) {
     const near = nearest(tensor, names)

@@ -1,6 +1,6 @@
 import { Tensor } from '../algebra/tensor.ts'
-import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.ts'
-import { findTensor } from '../checkpoint/find.ts'
+import type { CheckpointTensor } from '../checkpoint/checkpoint.ts'
+import { findTensor, tokenAxis } from '../checkpoint/find.ts'
 import { isFloat } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import { METHODS } from '../methods/_all.ts'
@@ -9,7 +9,9 @@ import { compileGlob } from '../recipe/glob.ts'
 import { faultAt } from '../recipe/locate.ts'
 import { resolveParameters, scalarAt } from '../recipe/parameters.ts'
 import type { Expression, Recipe, Rule } from '../recipe/recipe.ts'
+import { createMatching, type Matched, type Matching } from './matching.ts'
 import { missingTensor } from './missing.ts'
+import type { OpenedModels } from './open_models.ts'
 import { commonShape } from './shapes.ts'
 import { type Place, type Structure, structureOf } from './structure.ts'
 
@@ -26,6 +28,8 @@ export interface Lowered {
   readonly shape: readonly number[]
   /** Set when the tensor is one of a model's own, byte for byte. */
   readonly copyOf: Input | null
+  /** Where the inputs' rows are gathered by token; null where they are read as they lie. */
+  readonly matched: Matched | null
 }
 
 /** Writes down the formula of every tensor of a merge. */
@@ -41,21 +45,24 @@ export interface Lowering {
   readonly passed: ReadonlyMap<string, { readonly from: Input; readonly wanted: readonly Wanted[] }>
   /** Models whose embedding has served as their output head so far. */
   readonly tied: ReadonlySet<string>
+  /** Null where the recipe does not speak of the tokenizer. */
+  readonly matching: Matching | null
 }
 
 /** What a formula reads: a model's tensor, under the name it has there. */
-interface Leaf extends Input {
+export interface Leaf extends Input {
   readonly entry: CheckpointTensor
 }
 
 /** `donor` names the model whose tensors pass through where arithmetic has no meaning (integers). */
-export function createLowering(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint>, donor: string): Lowering {
+export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor: string): Lowering {
   const globs = recipe.rules.map(rule => (rule.tensors === null ? () => true : compileGlob(rule.tensors)))
   const matched = new Set<number>()
   const passed = new Map<string, { from: Input; wanted: readonly Wanted[] }>()
   const tied = new Set<string>()
   const structure = structureOf(recipe, checkpoints, donor)
-  return { names: outputNames(), structure, lower, matched, passed, tied }
+  const matching = recipe.tokenizer && createMatching(recipe, recipe.tokenizer, checkpoints)
+  return { names: outputNames(), structure, lower, matched, passed, tied, matching }
 
   /** In the donor's order, then what only others have. */
   function outputNames(): readonly string[] {
@@ -69,8 +76,15 @@ export function createLowering(recipe: Recipe, checkpoints: ReadonlyMap<string, 
     if (index >= 0) matched.add(index)
     const rule = recipe.rules[index]
     if (rule?.action.kind === 'drop') return null
-    if (rule?.action.kind === 'from') return copy(take(rule.action.model, name) ?? missing(name, rule.action.model, rule))
+    if (rule?.action.kind === 'from') return copy(name, take(rule.action.model, name) ?? missing(name, rule.action.model, rule))
     return merge(name, rule?.action.kind === 'merge' ? rule.action.expression : recipe.merge)
+  }
+
+  function copy(name: string, leaf: Leaf): Lowered {
+    const rows = matching?.match(name, [leaf]) ?? null
+    const shape = rows?.shape ?? leaf.entry.shape
+    const input = { model: leaf.model, tensor: leaf.tensor }
+    return { root: Tensor.source(0, algebraic(shape)), inputs: [input], shape, copyOf: input, matched: rows }
   }
 
   function inLayers(rule: Rule, name: string): boolean {
@@ -103,10 +117,12 @@ export function createLowering(recipe: Recipe, checkpoints: ReadonlyMap<string, 
     if (integer) {
       const from = leaves.find(leaf => leaf.model === donor) ?? integer
       passed.set(name, { from, wanted })
-      return copy(from)
+      return copy(name, from)
     }
     if (leaves.length < wanted.length) throw missingTensor(recipe, checkpoints, name, wanted)
-    const shape = commonShape(recipe, name, leaves, callAt(expression, place))
+    const rows = matching?.match(name, leaves) ?? null
+    const isByToken = leaves.some(leaf => tokenAxis(checkpoints.get(leaf.model)!, leaf.tensor) === 'rows')
+    const shape = rows?.shape ?? commonShape(recipe, name, leaves, callAt(expression, place), isByToken)
     const seen: Input[] = []
     const slot = (model: string, own: string): number => {
       const { tensor } = leaves.find((leaf, i) => leaf.model === model && wanted[i]!.name === own)! // every leaf was found
@@ -115,7 +131,7 @@ export function createLowering(recipe: Recipe, checkpoints: ReadonlyMap<string, 
     }
     const root = evaluate(expression, place, { shape: algebraic(shape), scope: '', slot })
     const only = root.op === 'source' ? seen[root.arg as number]! : null
-    return { root, inputs: seen, shape, copyOf: only }
+    return { root, inputs: seen, shape, copyOf: only, matched: rows }
   }
 
   /** The tensors that `e` reads, each once, in the order of first mention. */
@@ -208,11 +224,6 @@ interface Context {
   /** Keeps the random numbers of a stage apart from those of the merge around it. */
   readonly scope: string
   slot(model: string, name: string): number
-}
-
-const copy = ({ model, tensor, entry }: Leaf): Lowered => {
-  const input = { model, tensor }
-  return { root: Tensor.source(0, algebraic(entry.shape)), inputs: [input], shape: entry.shape, copyOf: input }
 }
 
 /** In the algebra [] means a number; a 0-d tensor is one element. */

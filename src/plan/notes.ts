@@ -18,6 +18,7 @@ export function notesOf(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpo
       notes.push(`rule ${i + 1} (line ${rule.at.line}) applies to no tensor${rule.tensors ? `: none is called ${rule.tensors}, or an earlier rule takes it` : ''}`)
   })
   notes.push(...passedNotes(checkpoints, lowering))
+  notes.push(...(lowering.matching?.vocabulary.notes ?? []), ...(lowering.matching?.notes() ?? []))
   for (const model of lowering.tied) notes.push(`${model} has no output head of its own: its embedding takes part as the head, as its config.json ties the two`)
   notes.push(...assumptions(recipe, checkpoints, donor, lowering))
   const architectures = new Set([...checkpoints.values()].map(c => c.architecture).filter(a => a !== null))

@@ -1,12 +1,12 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
+import { tokenAxis } from '../checkpoint/find.ts'
 import { MergeError } from '../errors.ts'
 import type { Recipe } from '../recipe/recipe.ts'
 import type { Lowered } from './lower.ts'
-import { isVocabulary } from './shapes.ts'
 
 /** Refuses a model whose embedding and output head would count different tokens: slices can take the two from different models. */
 export function checkVocabulary(recipe: Recipe, donor: Checkpoint, lowered: ReadonlyMap<string, Lowered>): void {
-  const tables = [...lowered].filter(([name, { shape }]) => isVocabulary(name) && shape.length === 2)
+  const tables = [...lowered].filter(([name, { shape }]) => tokenAxis(donor, name) === 'rows' && shape.length === 2)
   const [first, ...rest] = tables
   const other = rest.find(([, { shape }]) => shape[0] !== first![1].shape[0])
   if (!first || !other) return

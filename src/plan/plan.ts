@@ -1,18 +1,21 @@
 import { rowsOf, type Tensor } from '../algebra/tensor.ts'
 import type { Locator } from '../bytes/source.ts'
 import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.ts'
+import { isIdentity, type RowMap } from '../checkpoint/rows.ts'
 import { bytesOf, type DType, type FloatDType, isFloat, sizeOf } from '../dtype.ts'
 import { assert, MergeError } from '../errors.ts'
-import { faultAt } from '../recipe/locate.ts'
 import type { Recipe } from '../recipe/recipe.ts'
 import { DEFAULT_MEMORY, type MemoryPlan, planMemory, residentBytes } from './budget.ts'
 import { type Companion, companionsOf } from './companions.ts'
 import { checkCompatible } from './compatible.ts'
 import { chooseDonor } from './donor.ts'
+import { bytesGathered, type Gathered, gatherBytes, type Table } from './gathered.ts'
 import { indexOf, layOut, type OutputFile } from './layout.ts'
 import { createLowering, type Input, type Lowered } from './lower.ts'
+import type { Matched, VocabularyTable } from './matching.ts'
 import { notesOf } from './notes.ts'
 import { checkVocabulary } from './one_vocabulary.ts'
+import type { OpenedModels } from './open_models.ts'
 import { type Compiled, compile, compileCopy } from './passes.ts'
 import { isByRows, type Program, rereads, sourcesOf } from './program.ts'
 import { provenance } from './provenance.ts'
@@ -31,6 +34,15 @@ export interface InputFile {
   readonly headerHash: string
 }
 
+/** What fills a source slot: index into `inputs`, first byte, and the model it belongs to. */
+export interface TaskSource {
+  readonly file: number
+  readonly at: number
+  readonly model: string
+  /** Where it is not read as it lies. */
+  readonly rows?: Gathered
+}
+
 /** One output tensor: a program, and what fills its slots. */
 export interface Task {
   readonly name: string
@@ -38,8 +50,7 @@ export interface Task {
   /** Elements. */
   readonly size: number
   readonly program: number
-  /** Per source slot: index into `inputs`, first byte, and the model it belongs to. */
-  readonly sources: readonly { readonly file: number; readonly at: number; readonly model: string }[]
+  readonly sources: readonly TaskSource[]
   readonly constants: readonly number[]
   readonly key: readonly [number, number]
   /** Index into `outputs`, and first byte. */
@@ -53,6 +64,10 @@ export interface Plan {
   readonly programs: readonly Program[]
   readonly tasks: readonly Task[]
   readonly outputs: readonly OutputFile[]
+  /** How rows of the models become rows of the output's vocabulary; sources name them by index. */
+  readonly rowMaps: readonly RowMap[]
+  /** Where rows of embeddings come from, for people; empty where the recipe does not speak of the tokenizer. */
+  readonly vocabulary: readonly VocabularyTable[]
   /** Files beside the tensors: config, tokenizer, index. */
   readonly companions: readonly Companion[]
   readonly memory: MemoryPlan
@@ -92,16 +107,8 @@ const MAX_THREADS = 64 // memory bandwidth is spent long before
  * const { tasks, totals } = plan(recipe, await openModels(recipe))
  * console.log(tasks.length, totals.written)
  */
-export function plan(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint>, options: PlanOptions = {}): Plan {
+export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOptions = {}): Plan {
   for (const model of Object.keys(recipe.models)) assert(checkpoints.has(model), `${model} was opened before planning`)
-  const unbuilt = recipe.tokenizer ?? recipe.chatTemplate
-  if (unbuilt)
-    throw faultAt(
-      recipe.source,
-      unbuilt.at,
-      'Merganser reads this, but cannot choose the vocabulary of a merge yet',
-      'without it the tokenizer comes from base_model, else the first model',
-    )
   const donor = chooseDonor(recipe)
   checkCompatible(recipe, checkpoints)
   const lowering = createLowering(recipe, checkpoints, donor)
@@ -118,14 +125,9 @@ export function plan(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint
   const placeable = [...lowered].map(([name, { shape }]) => ({ name, shape, dtype: outputDType(lowered.get(name)!) }))
   const outputs = layOut(placeable, provenance(recipe, checkpoints, donor), recipe.output.shardSize)
   const { tasks, programs } = compileAll()
-  const memory = planMemory({
-    memory: options.memory ?? DEFAULT_MEMORY,
-    threads: Math.min(MAX_THREADS, options.threads ?? (globalThis.navigator?.hardwareConcurrency as number | undefined) ?? DEFAULT_THREADS),
-    tiling: options.tiling,
-    needs: distinctNeeds(tasks, programs),
-    rereading: tasks.flatMap(t => (rereads(programs[t.program]!) ? [residentBytes(programs[t.program]!, t.size)] : [])),
-  })
-  const companions = companionsOf(recipe, checkpoints, donor, lowered, indexOf(outputs), lowering.structure)
+  const rowMaps = lowering.matching?.maps ?? []
+  const memory = memoryFor(tasks, programs, rowMaps, options)
+  const companions = companionsOf(recipe, checkpoints, donor, lowered, indexOf(outputs), lowering)
   const written = outputs.reduce((sum, file) => sum + file.size, 0)
   return {
     recipe,
@@ -133,10 +135,12 @@ export function plan(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint
     programs,
     tasks,
     outputs,
+    rowMaps,
+    vocabulary: lowering.matching?.tables() ?? [],
     companions: companions.files,
     memory,
     totals: {
-      read: tasks.reduce((sum, task) => sum + bytesRead(task, programs[task.program]!), 0),
+      read: tasks.reduce((sum, task) => sum + bytesRead(task, programs[task.program]!, rowMaps, memory.threads), 0),
       written,
       passes: programs.reduce((most, p) => Math.max(most, p.passes.length), 1),
       disk: written + companions.files.reduce((sum, c) => sum + c.size, 0),
@@ -152,7 +156,7 @@ export function plan(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint
     const programs: Program[] = []
     const tasks = outputs.flatMap((file, f) =>
       file.tensors.map(({ name, dtype, shape, at }): Task => {
-        const { root, inputs: read, copyOf } = lowered.get(name)!
+        const { root, inputs: read, copyOf, matched } = lowered.get(name)!
         const dtypes = read.map(input => tensorOf(input).dtype)
         const isCopy = copyOf !== null && dtypes[root.arg as number] === dtype
         const used = isCopy ? [copyOf] : read
@@ -165,14 +169,26 @@ export function plan(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpoint
           known = { ...fresh, index }
           compiled.set(identity, known)
         }
-        const sources = used.map(input => {
-          const { file, start } = tensorOf(input)
-          return { file: inputs.first.get(input.model)! + file, at: start, model: input.model }
+        const sources = used.map((input): TaskSource => {
+          const { file, at: start } = placeOf(input)
+          return { file, at: start, model: input.model, ...(matched ? gatheredFor(input, matched) : {}) }
         })
         return { name, shape, size: sizeOf(shape), program: known.index, sources, constants: known.constants, key: randomKey(recipe.seed, name), output: { file: f, at } }
       }),
     )
     return { tasks, programs }
+  }
+
+  function placeOf(input: Input): Table {
+    const { file, start, dtype } = tensorOf(input)
+    return { file: inputs.first.get(input.model)! + file, at: start, dtype }
+  }
+
+  /** Nothing for a source whose rows all lie where they should. */
+  function gatheredFor(input: Input, { map, of, width }: Matched): { readonly rows?: Gathered } {
+    const model = of.findIndex(other => other.model === input.model)
+    const height = sizeOf(tensorOf(input).shape) / width
+    return isIdentity(lowering.matching!.maps[map]!, model, height) ? {} : { rows: { map, model, width, tables: of.map(placeOf) } }
   }
 
   function tensorOf({ model, tensor }: Input): CheckpointTensor {
@@ -206,8 +222,34 @@ function distinctNeeds(tasks: readonly Task[], programs: readonly Program[]): { 
   return [...needs.values()]
 }
 
-/** Bytes read for a task if every pass reads what it loads anew. */
-function bytesRead(task: Task, program: Program): number {
-  if (program.copy) return task.size * bytesOf(program.output)
-  return program.passes.reduce((sum, pass) => sum + sourcesOf(pass).reduce((s, source) => s + task.size * bytesOf(program.sources[source]!), 0), 0)
+/** The memory of the engine; row maps are held by this thread and by each other besides. */
+function memoryFor(tasks: readonly Task[], programs: readonly Program[], rowMaps: readonly RowMap[], options: PlanOptions): MemoryPlan {
+  const budget = options.memory ?? DEFAULT_MEMORY
+  const threads = Math.min(MAX_THREADS, options.threads ?? (globalThis.navigator?.hardwareConcurrency as number | undefined) ?? DEFAULT_THREADS)
+  const beside = gatherBytes(rowMaps, tasks) * (threads + 1)
+  const request = {
+    threads,
+    tiling: options.tiling,
+    needs: distinctNeeds(tasks, programs),
+    rereading: tasks.flatMap(t => (rereads(programs[t.program]!) ? [residentBytes(programs[t.program]!, t.size)] : [])),
+  }
+  try {
+    const memory = planMemory({ ...request, memory: budget - beside })
+    return { ...memory, budget, total: memory.total + beside }
+  } catch (error) {
+    if (!(error instanceof MergeError) || beside === 0) throw error
+    const [given, rows] = [budget, beside].map(bytes => Math.ceil(bytes / 1e5) / 10)
+    throw new MergeError(`a memory budget of ${given} MB is too small for this merge`, {
+      where: `${rows} MB of it go to how the rows of embeddings are matched, in ${threads} threads and this one`,
+      fix: `${error.details.fix}, and ${rows}MB more`,
+    })
+  }
+}
+
+/** Bytes read for a task if every pass reads what it loads anew, and every thread finds the mean of padded rows. */
+function bytesRead(task: Task, program: Program, maps: readonly RowMap[], threads: number): number {
+  const sources = task.sources.map(({ rows }, i) => (rows ? bytesGathered(maps[rows.map]!, rows) : { rows: task.size * bytesOf(program.sources[i]!), mean: 0 }))
+  const means = sources.reduce((sum, source) => sum + source.mean * threads, 0)
+  const passes = program.copy ? [[0]] : program.passes.map(sourcesOf)
+  return means + passes.flat().reduce((sum, source) => sum + sources[source]!.rows, 0)
 }

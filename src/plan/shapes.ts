@@ -3,13 +3,8 @@ import { MergeError } from '../errors.ts'
 import type { Expression, Recipe } from '../recipe/recipe.ts'
 import { leading } from './donor.ts'
 
-/** Tensors with one row per token: where vocabularies of different size show. */
-const VOCABULARY = /(^|\.)(embed_tokens|lm_head|wte|word_embeddings|embed_in|embed_out|tok_embeddings|shared)\.weight$/
-
 /** Methods of mergekit that merge the rows which all models have; the task-arithmetic family crops to the base instead. */
 const COMMON_ROWS: ReadonlySet<string> = new Set(['linear', 'slerp', 'nuslerp', 'model_stock', 'arcee_fusion'])
-
-export const isVocabulary = (name: string): boolean => VOCABULARY.test(name)
 
 /** A tensor to be merged, and the model it is of. */
 interface Leaf {
@@ -18,16 +13,16 @@ interface Leaf {
 }
 type Call = Extract<Expression, { kind: 'call' }>
 
-/** The shape in which all `leaves` give tensor `name`. Throws where they differ, but for what mergekit's recipes rely on. */
-export function commonShape(recipe: Recipe, name: string, leaves: readonly Leaf[], call: Call | null): readonly number[] {
+/** The shape in which all `leaves` give tensor `name`, which `isByToken` where it has a row for each token. Throws where they differ, but for what mergekit's recipes rely on. */
+export function commonShape(recipe: Recipe, name: string, leaves: readonly Leaf[], call: Call | null, isByToken: boolean): readonly number[] {
   const [first, ...rest] = leaves
   const { shape } = first!.entry
   const other = rest.find(({ entry }) => `${entry.shape}` !== `${shape}`)
   if (other === undefined) return shape
-  const cropped = recipe.form === 'mergekit' && VOCABULARY.test(name) ? cropRows(leaves, call) : null
+  const cropped = recipe.form === 'mergekit' && isByToken ? cropRows(leaves, call) : null
   if (cropped) return cropped
   const theirs = other.entry.shape
-  const fix = advice(recipe, name, shape, theirs)
+  const fix = advice(recipe, name, isByToken && shape[1] === theirs[1])
   throw new MergeError(`${name}: shapes [${shape}] in ${first!.model} and [${theirs}] in ${other.model} differ`, { where: recipe.source.name, fix })
 }
 
@@ -42,9 +37,10 @@ function cropRows(leaves: readonly Leaf[], call: Call | null): readonly number[]
   return theirs && rows.every(r => r >= theirs[0]!) ? theirs : null
 }
 
-function advice(recipe: Recipe, name: string, a: readonly number[], b: readonly number[]): string {
-  if (VOCABULARY.test(name) && a[1] === b[1]) {
-    if (recipe.form === 'mergekit') return 'the vocabularies differ: name the model with the smaller vocabulary as base_model, or merge models with one tokenizer'
+function advice(recipe: Recipe, name: string, isVocabulary: boolean): string {
+  if (isVocabulary) {
+    if (recipe.form === 'mergekit')
+      return 'the vocabularies differ: let `tokenizer_source: union` match their rows by token, or name the model with the smaller vocabulary as base_model'
     return `the vocabularies differ: take these rows from one model, e.g. \`rules: [{ tensors: '${name}', from: MODEL }]\``
   }
   if (recipe.form === 'mergekit') return 'merge models of one size, or write the recipe in Merganser’s own form, whose `rules:` say what becomes of such a tensor'

@@ -3,7 +3,7 @@ import { plainToken, type Tokenizer } from '../checkpoint/tokenizer.ts'
 import { MergeError } from '../errors.ts'
 import { parse } from '../recipe/parse.ts'
 import { mapRows, planVocabulary, type VocabularyModel } from './vocabulary.ts'
-import { adaptConfig, planTokenizerFiles } from './vocabulary_files.ts'
+import { planTokenizerFiles, vocabularyChanges } from './vocabulary_files.ts'
 import { renameTokens, requestOf } from './vocabulary_policy.ts'
 import { tabulateVocabulary } from './vocabulary_table.ts'
 
@@ -194,15 +194,25 @@ describe('files', () => {
 
   test('config.json tells the new height, and ids that moved', () => {
     const { plan } = planOf('tokenizer_source: b\n')
-    const config = { vocab_size: 4, text_config: { vocab_size: 4, width: 8 }, eos_token_id: 1, pad_token_id: 2, bos_token_id: null }
-    expect(adaptConfig('config.json', config, A.tokenizer, plan)).toEqual({
-      config: { vocab_size: 5, text_config: { vocab_size: 5, width: 8 }, eos_token_id: 2, pad_token_id: 2, bos_token_id: null },
+    const config = { vocab_size: 4, text_config: { vocab_size: 4, width: 8 }, eos_token_id: 1, pad_token_id: 2, bos_token_id: null, stop_token_ids: [1, 0] }
+    expect(vocabularyChanges('config.json', config, { tokenizer: A.tokenizer, rows: 4 }, plan)).toEqual({
+      changes: { vocab_size: 5, 'text_config.vocab_size': 5, eos_token_id: 2, stop_token_ids: [2, 4] },
       notes: [
         'config.json: eos_token_id goes from 1 to 2, where its token is now',
+        'config.json: stop_token_ids goes from [1,0] to [2,4], where its token is now',
         'config.json: pad_token_id means "one", which the output\'s vocabulary lacks; correct it by hand',
       ],
     })
-    expect(adaptConfig('generation_config.json', { eos_token_id: 1 }, null, plan)).toEqual({ config: { eos_token_id: 1 }, notes: [] })
+    expect(vocabularyChanges('generation_config.json', { eos_token_id: 1 }, { tokenizer: null, rows: 4 }, plan)).toEqual({ changes: {}, notes: [] })
+  })
+  test('a language model within another', () => {
+    const { plan } = planOf('tokenizer_source: b\n')
+    const config = { image_token_index: 0, llm_config: { vocab_size: 4, eos_token_id: 1 }, audio_config: { vocab_size: 1024, eos_token_id: 1 } }
+    expect(vocabularyChanges('config.json', config, { tokenizer: A.tokenizer, rows: 4 }, plan).changes).toEqual({
+      image_token_index: 4,
+      'llm_config.vocab_size': 5,
+      'llm_config.eos_token_id': 2,
+    })
   })
 })
 

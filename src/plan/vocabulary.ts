@@ -72,7 +72,9 @@ const lacking = (text: SourceText, { at }: Pick<TokenizerRequest, 'at'>, name: s
 function ruledRow(text: SourceText, { token, source }: TokenRule, models: ReadonlyMap<string, Vocabulary>): { readonly model: string; readonly row: number } | null {
   if (source.kind === 'zero') return null
   const { model } = source
-  const { ids, rows } = models.get(model)!
+  const known = models.get(model)
+  if (!known) throw faultAt(text, source.at, `${model} has no embedding that is recognised`, 'take the row from a model that has one')
+  const { ids, rows } = known
   const wanted = source.kind === 'model' ? token : source.token
   const id = typeof wanted === 'number' ? wanted : ids.get(wanted)
   if (id === undefined) {

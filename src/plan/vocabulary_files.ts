@@ -3,6 +3,7 @@ import { moveTokenIds } from '../checkpoint/token_ids.ts'
 import type { Tokenizer } from '../checkpoint/tokenizer.ts'
 import { type TokenizerFile, tokenizerFiles } from '../checkpoint/tokenizer_files.ts'
 import { isObject, show } from '../json.ts'
+import type { JsonValue } from '../patch_json.ts'
 import { faultAt } from '../recipe/locate.ts'
 import type { ChatTemplateRequest, SourceText } from '../recipe/recipe.ts'
 import type { VocabularyPlan } from './vocabulary.ts'
@@ -36,26 +37,40 @@ export function planTokenizerFiles(
   return { files: tokenizerFiles(tokenizer, { learned: plan?.output.learned ?? [], forgotten: plan?.output.forgotten ?? [], chatTemplate }), notes }
 }
 
-/**
- * A config.json or generation_config.json after the vocabulary has changed: vocab_size where it had one, and the ids of special tokens.
- * `from` is the tokenizer of the model whose file it is, null where unknown.
- */
-export function adaptConfig(
-  name: string,
-  config: Readonly<Record<string, unknown>>,
-  from: Tokenizer | null,
-  { output, source }: Pick<VocabularyPlan, 'output' | 'source'>,
-): { readonly config: Readonly<Record<string, unknown>>; readonly notes: readonly string[] } {
-  const changed: Record<string, unknown> = { ...config }
-  const notes: string[] = []
-  const rows = output.tokens.length
-  if ('vocab_size' in config) changed['vocab_size'] = rows
-  for (const [key, part] of Object.entries(config)) if (isObject(part) && 'vocab_size' in part && key === 'text_config') changed[key] = { ...part, vocab_size: rows }
-  if (from) {
-    const ids = moveTokenIds(config, from, output.tokens, source.special)
-    Object.assign(changed, ids.changed)
-    for (const [key, id] of Object.entries(ids.changed)) notes.push(`${name}: ${key} goes from ${JSON.stringify(config[key])} to ${JSON.stringify(id)}, where its token is now`)
-    for (const { key, token } of ids.lost) notes.push(`${name}: ${key} means ${show(token)}, which the output's vocabulary lacks; correct it by hand`)
-  }
-  return { config: changed, notes }
+/** The model whose file config.json or generation_config.json is. */
+export interface Owner {
+  /** Null where it has none. */
+  readonly tokenizer: Tokenizer | null
+  /** Height of its embedding; null where none is recognised. */
+  readonly rows: number | null
 }
+
+/**
+ * What a config.json or generation_config.json must say anew after the vocabulary has changed: vocab_size where it had one, and the ids of special
+ * tokens; also of the language model within, `text_config` and its like. By the keys that lead there, with dots between.
+ */
+export function vocabularyChanges(
+  name: string,
+  config: Json,
+  owner: Owner,
+  { output, source }: Pick<VocabularyPlan, 'output' | 'source'>,
+): { readonly changes: Readonly<Record<string, JsonValue>>; readonly notes: readonly string[] } {
+  const changes: Record<string, JsonValue> = {}
+  const notes: string[] = []
+  const height = output.tokens.length
+  const nested = Object.entries(config).filter((entry): entry is [string, Json] => isObject(entry[1]) && !entry[0].includes('.')) // dots part the keys of a change
+  const parts = nested.filter(([key, part]) => key === 'text_config' || ('vocab_size' in part && part['vocab_size'] === owner.rows))
+  for (const [prefix, part] of [['', config] as const, ...parts.map(([key, part]) => [`${key}.`, part] as const)]) {
+    if ('vocab_size' in part && part['vocab_size'] !== height) changes[`${prefix}vocab_size`] = height
+    if (!owner.tokenizer) continue
+    const ids = moveTokenIds(part, owner.tokenizer, output.tokens, source.special)
+    for (const [key, id] of Object.entries(ids.changed)) {
+      changes[prefix + key] = id
+      notes.push(`${name}: ${prefix}${key} goes from ${JSON.stringify(part[key])} to ${JSON.stringify(id)}, where its token is now`)
+    }
+    for (const { key, token } of ids.lost) notes.push(`${name}: ${prefix}${key} means ${show(token)}, which the output's vocabulary lacks; correct it by hand`)
+  }
+  return { changes, notes }
+}
+
+type Json = Readonly<Record<string, unknown>>

@@ -8,6 +8,7 @@ import type { At, Expression, ModelRef, Note, Recipe, SourceText } from './recip
 import { readSettings } from './settings.ts'
 import { readSlices } from './slices.ts'
 import { readChatTemplate, readTokenizer } from './tokenizer.ts'
+import { modelsIn } from './walk.ts'
 
 const CONTENTS = ['models', 'slices', 'modules'] as const
 export const MERGEKIT_KEYS = [
@@ -47,16 +48,15 @@ export function readMergekit(source: SourceText, root: MapValue, stages: Stages 
   const base = baseEntry && readMember(reader, baseEntry.value, 'base_model')
   const merge = readContents({ ...reader, base }, root, contents)
   const donor = base?.expression.kind === 'model' ? base.name : null
-  const refs = Object.fromEntries(models)
   return {
     form: 'mergekit',
     source,
-    models: refs,
+    models: Object.fromEntries(models),
     merge,
     rules: [],
     stages: [],
     output: { dtype: dtypeAt(source, root, 'out_dtype') ?? dtypeAt(source, root, 'dtype'), shardSize: DEFAULT_SHARD_BYTES, configFrom: donor, tokenizerFrom: donor },
-    tokenizer: readTokenizer(source, root, refs),
+    tokenizer: readTokenizer(source, root, Object.fromEntries([...models.keys(), ...modelsIn(merge)].map(model => [model, true]))),
     chatTemplate: readChatTemplate(source, root),
     seed: seedOf(source, root, ['seed', 'random_seed']),
     notes,

@@ -71,7 +71,7 @@ export function scopeOf(source: SourceText, models: Readonly<Record<string, Mode
 }
 
 /** `model` if the recipe has it, else an error with the nearest name. */
-export function modelNamed(source: SourceText, at: At, model: string, models: Readonly<Record<string, ModelRef>>): string {
+export function modelNamed(source: SourceText, at: At, model: string, models: Readonly<Record<string, unknown>>): string {
   if (own(models, model)) return model
   const names = Object.keys(models)
   const near = nearest(model, names)

@@ -129,7 +129,7 @@ export interface Note {
 /** What a recipe asks of the output's vocabulary. Plain data. */
 export interface TokenizerRequest {
   /** `union` adds to the base's tokenizer what the other models have; `model` need not be one that is merged. */
-  readonly source: { readonly kind: 'union' | 'base'; readonly at: At } | { readonly kind: 'model'; readonly model: string; readonly at: At }
+  readonly source: { readonly kind: 'union' | 'base'; readonly at: At } | { readonly kind: 'model'; readonly model: string; readonly reference: ModelRef; readonly at: At }
   /** In the order written; each token once. */
   readonly tokens: readonly TokenRule[]
   readonly padToMultipleOf: number | null

@@ -21,8 +21,8 @@ export function referenceText({ text, path, revision, lora }: ModelRef): string 
 }
 
 /** Reads a model given as text, as `{path, revision}`, or as `{model: {path, revision}, lora: {path, revision}}`. */
-export function readReference(source: SourceText, value: Value, key: string): ModelRef {
-  if (value.kind !== 'map') return referenceOf(textOf(source, value, key, `${key}: path/to/model`), value.at)
+export function readReference(source: SourceText, value: Value, key: string, example = `${key}: path/to/model`): ModelRef {
+  if (value.kind !== 'map') return referenceOf(textOf(source, value, key, example), value.at)
   const override = entryOf(value, 'override_architecture')
   if (override) throw faultAt(source, override.keyAt, 'override_architecture has no meaning here', 'remove it: models of one architecture merge whatever it is called')
   checkKeys(source, value, ['model', 'path', 'revision', 'lora'])

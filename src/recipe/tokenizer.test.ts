@@ -34,8 +34,10 @@ describe('what is read', () => {
     })
   }
   test('a model, merged or not', () => {
-    expect(read('tokenizer_source: ./code\n').tokenizer?.source).toEqual({ kind: 'model', model: './code', at: at(6, 19, 25) })
-    expect(read('tokenizer: {source: {model: {path: org/other}}}\n').tokenizer?.source).toEqual({ kind: 'model', model: 'org/other', at: at(6, 21, 47) })
+    expect(read('tokenizer_source: ./code\n').tokenizer?.source).toMatchObject({ kind: 'model', model: './code', reference: { path: './code' }, at: at(6, 19, 25) })
+    expect(read('tokenizer: {source: {model: {path: org/other}}}\n').tokenizer?.source).toMatchObject({ kind: 'model', model: 'org/other', at: at(6, 21, 47) })
+    const { reference } = read('tokenizer: {source: {path: org/other, revision: v1}}\n').tokenizer!.source as { reference: object }
+    expect(reference).toMatchObject({ text: null, path: 'org/other', revision: 'v1', lora: null })
   })
   test('a model whose name is near that of another is none the less a model', () => expect(read('tokenizer_source: code2\n').tokenizer?.source).toMatchObject({ model: 'code2' }))
   test('an empty tokenizer is mergekit’s default, the union', () => expect(read('tokenizer: {}\n').tokenizer?.source.kind).toBe('union'))

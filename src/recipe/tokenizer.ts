@@ -4,10 +4,14 @@ import { checkKeys, entryOf, mapOf, textOf } from './fields.ts'
 import { faultAt, nearest } from './locate.ts'
 import { own } from './lookup.ts'
 import { modelNamed } from './names.ts'
-import type { ChatTemplateRequest, ModelRef, RowSource, SourceText, TokenizerRequest, TokenRule } from './recipe.ts'
+import type { ChatTemplateRequest, RowSource, SourceText, TokenizerRequest, TokenRule } from './recipe.ts'
+import { readReference, referenceText } from './references.ts'
+
+/** The models of a recipe, by name. */
+type Names = Readonly<Record<string, unknown>>
 
 /** Reads `tokenizer:` or mergekit's older `tokenizer_source:`; null where neither is given. `models` are those of the recipe. */
-export function readTokenizer(source: SourceText, root: MapValue, models: Readonly<Record<string, ModelRef>>): TokenizerRequest | null {
+export function readTokenizer(source: SourceText, root: MapValue, models: Names): TokenizerRequest | null {
   const entry = entryOf(root, 'tokenizer')
   const legacy = entryOf(root, 'tokenizer_source')
   if (entry && legacy) throw faultAt(source, legacy.keyAt, 'tokenizer and tokenizer_source are both given', 'keep one of the two')
@@ -24,15 +28,16 @@ export function readTokenizer(source: SourceText, root: MapValue, models: Readon
   }
 }
 
-function readSource(source: SourceText, value: Value, key: string, models: Readonly<Record<string, ModelRef>>): TokenizerRequest['source'] {
-  const name = readRef(source, value, key, `${key}: union`)
+function readSource(source: SourceText, value: Value, key: string, models: Names): TokenizerRequest['source'] {
+  const reference = readReference(source, value, key, `${key}: union`)
+  const name = referenceText(reference)
   if (value.kind !== 'map' && (name === 'union' || name === 'base')) return { kind: name, at: value.at }
   const near = own(models, name) ? null : nearest(name, ['union', 'base'])
   if (near) throw faultAt(source, value.at, `${key} is "${name}"`, `did you mean "${near}"? If it is a model's folder, write ./${name}`)
-  return { kind: 'model', model: name, at: value.at }
+  return { kind: 'model', model: name, reference, at: value.at }
 }
 
-function readTokens(source: SourceText, entry: Entry | null, models: Readonly<Record<string, ModelRef>>): readonly TokenRule[] {
+function readTokens(source: SourceText, entry: Entry | null, models: Names): readonly TokenRule[] {
   if (!entry) return []
   return [...mapOf(source, entry.value, 'tokens', "tokens: {'<|im_end|>': {source: path/to/model}}").entries.values()].map(rule => {
     refuseChangedKey(source, rule)
@@ -54,10 +59,10 @@ function refuseChangedKey(source: SourceText, { key, keyAt }: Entry): void {
 
 const KINDS = ['zero', 'model_token'] as const
 
-function readRow(source: SourceText, value: Value, models: Readonly<Record<string, ModelRef>>): RowSource {
+function readRow(source: SourceText, value: Value, models: Names): RowSource {
   const kindEntry = value.kind === 'map' ? value.entries.get('kind') : undefined
   if (value.kind !== 'map' || (!kindEntry && !value.entries.has('token') && !value.entries.has('token_id'))) {
-    const name = readRef(source, value, 'source', 'source: path/to/model')
+    const name = referenceText(readReference(source, value, 'source'))
     return { kind: 'model', model: modelNamed(source, value.at, name, models), at: value.at }
   }
   const kind = kindEntry ? textOf(source, kindEntry.value, 'kind', 'kind: zero') : null
@@ -78,12 +83,12 @@ function suggestKind(kind: string): string {
   return near ? `did you mean "${near}"?` : 'write `source: path/to/model`, `source: {kind: zero}` or `source: {kind: model_token, model: path/to/model, token: ...}`'
 }
 
-function readModelToken(source: SourceText, map: MapValue, models: Readonly<Record<string, ModelRef>>): RowSource {
+function readModelToken(source: SourceText, map: MapValue, models: Names): RowSource {
   checkKeys(source, map, ['kind', 'model', 'token', 'token_id'])
   const [model, token, id] = [entryOf(map, 'model'), entryOf(map, 'token'), entryOf(map, 'token_id')]
   if (!model) throw faultAt(source, map.at, 'model_token has no model', 'add `model: path/to/model`')
   if (token && id) throw faultAt(source, id.keyAt, 'token and token_id are both given', 'keep one of the two')
-  const name = modelNamed(source, model.value.at, readRef(source, model.value, 'model', 'model: path/to/model'), models)
+  const name = modelNamed(source, model.value.at, referenceText(readReference(source, model.value, 'model')), models)
   if (token) return { kind: 'model_token', model: name, token: textIn(source, token), at: token.value.at }
   if (!id) throw faultAt(source, map.at, 'model_token has neither token nor token_id', "add `token: '<s>'` or `token_id: 1`")
   const row = id.value.kind === 'scalar' ? id.value.value : null
@@ -111,15 +116,6 @@ function readMultiple(source: SourceText, entry: Entry | null): number | null {
   const multiple = entry.value.kind === 'scalar' ? entry.value.value : null
   if (typeof multiple === 'number' && Number.isSafeInteger(multiple) && multiple >= 1 && multiple <= MAX_MULTIPLE) return multiple
   throw faultAt(source, entry.value.at, `pad_to_multiple_of must be a whole number from 1 to ${MAX_MULTIPLE}`, 'write for example `pad_to_multiple_of: 64`')
-}
-
-/** A model as `path`, `{path: …}` or `{model: {path: …}}`. */
-function readRef(source: SourceText, value: Value, key: string, example: string): string {
-  if (value.kind !== 'map') return textOf(source, value, key, example)
-  checkKeys(source, value, ['model', 'path'])
-  const inner = entryOf(value, 'model') ?? entryOf(value, 'path')
-  if (!inner) throw faultAt(source, value.at, `${key} has no path`, `write \`${key}: path/to/model\``)
-  return readRef(source, inner.value, inner.key, 'path: path/to/model')
 }
 
 const MIN_LITERAL = 20 // characters: mergekit's own line between a misspelt name and a template

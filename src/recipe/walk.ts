@@ -24,11 +24,11 @@ export function childrenOf(e: Expression): readonly Expression[] {
   }
 }
 
-/** `expression` and everything inside it, outermost first. */
+/** `expression` and everything inside it, outermost first; a stage that is used several times once. */
 export function partsOf(expression: Expression): readonly Expression[] {
-  const parts = [expression]
-  for (const part of parts) parts.push(...childrenOf(part)) // the loop reaches what it appends
-  return parts
+  const parts = new Set([expression])
+  for (const part of parts) for (const child of childrenOf(part)) parts.add(child) // the loop reaches what it adds
+  return [...parts]
 }
 
 /** The names of the models in `expression`. */
