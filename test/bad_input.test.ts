@@ -625,17 +625,6 @@ const RECIPES: readonly (readonly [what: string, recipe: string, message: readon
     ],
   ],
   [
-    'a tokenizer',
-    'merge_method: linear\ntokenizer_source: union\nmodels:\n  - {model: base, parameters: {weight: 1}}\n',
-    [
-      'error: Merganser reads this, but cannot choose the vocabulary of a merge yet',
-      '  at recipe.yml:2:1',
-      '  2 | tokenizer_source: union',
-      '    | ^^^^^^^^^^^^^^^^',
-      '  fix: without it the tokenizer comes from base_model, else the first model',
-    ],
-  ],
-  [
     'a model path that does not exist',
     'merge_method: linear\nmodels:\n  - {model: ./bsae, parameters: {weight: 1}}\n',
     [

@@ -140,3 +140,6 @@ function architectureOf(config: Checkpoint['config']): string | null {
   const candidates: readonly unknown[] = [Array.isArray(listed) ? listed[0] : null, config?.model_type]
   return candidates.find(name => typeof name === 'string') ?? null
 }
+
+/** The text of a file beside a model's weights. */
+export const readSidecar = (path: string, name = path): Promise<string> => readText(path, name)

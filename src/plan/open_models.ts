@@ -1,5 +1,4 @@
-import { readText } from '../bytes/file.ts'
-import { type Checkpoint, exists, open } from '../checkpoint/checkpoint.ts'
+import { type Checkpoint, exists, open, readSidecar } from '../checkpoint/checkpoint.ts'
 import { openTokenizer, readTokenizer, type Tokenizer } from '../checkpoint/tokenizer.ts'
 import { MergeError } from '../errors.ts'
 import { faultAt, nearest } from '../recipe/locate.ts'
@@ -38,7 +37,7 @@ export async function openModels(recipe: Recipe, options: Options = {}): Promise
     ...foreignSource(recipe).map(async ({ model, reference }) => [model, await at(reference, path => openTokenizer(path, options))] as const),
   ])
   const generation = recipe.tokenizer ? models.get(chooseDonor(recipe))!.sidecars.find(s => s.name === 'generation_config.json') : undefined
-  return Object.assign(models, { tokenizers: new Map(tokenizers), generationText: generation ? await readText(generation.path) : null })
+  return Object.assign(models, { tokenizers: new Map(tokenizers), generationText: generation ? await readSidecar(generation.path) : null })
 
   async function at<T>(reference: ModelRef, read: (path: string) => Promise<T>): Promise<T> {
     try {
