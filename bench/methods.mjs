@@ -16,6 +16,13 @@ export const METHODS = {
   ties: { target: 3, isBased: true, forModel: sparse },
   dare_linear: { target: 2, isBased: true, forModel: sparse },
   dare_ties: { target: 2, isBased: true, forModel: sparse },
+  breadcrumbs: { target: 3, isBased: true, forModel: sparse },
+  della: { target: 3, isBased: true, forModel: sparse },
+  sce: { target: 3, isBased: true, forModel: () => ({}), parameters: { select_topk: 0.5 } },
+  nuslerp: { target: 3, reads: 2, forModel: i => ({ weight: weight(i) }) },
+  model_stock: { target: 3, isBased: true, forModel: () => ({}) },
+  karcher: { target: 3, forModel: () => ({}) },
+  arcee_fusion: { target: 3, isBased: true, reads: 2, forModel: () => ({}) },
 }
 
 /** The recipe (JSON, which is YAML) and the folders of the models it reads. */

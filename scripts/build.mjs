@@ -8,7 +8,7 @@ import { stamp, writeStamp } from './stamp.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 /** Bundled: small, and needed by every command. The others are loaded when used. */
-const BUNDLED = ['yaml', 'picomatch', 'fastest-levenshtein']
+const BUNDLED = ['yaml', 'fastest-levenshtein']
 
 const before = stamp(root)
 rmSync(`${root}dist`, { recursive: true, force: true })

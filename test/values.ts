@@ -68,3 +68,6 @@ export function hardFor(dtype: FloatDType): Float32Array {
   for (let i = 0; i < 30_000; i++) hard.push(Math.fround((next() / 2 ** 32) * 2 ** -(next() % 24) * largest))
   return Float32Array.from([...SPECIAL, ...hard.map((v, i) => ((i >> 2) % 2 ? v : -v))]) // the four around a midpoint have one sign
 }
+
+/** The element of descending rank `rank`, from 1, in the order of values: −0 below +0, and NaN above all, as Float32Array sorts. */
+export const bySorting = (values: Float32Array, rank: number): number => values.toSorted()[values.length - rank]!

@@ -344,7 +344,7 @@ export const STRIDE = 0x9e3779b9
  * (found by TheIronBorn with Chris Wellons' hash-prospector, https://github.com/skeeto/hash-prospector/issues/19) of `states`, which are key0 plus
  * STRIDE times the pair's index, with key1 entering after the first multiplication. Without the stride half of all keys show patterns at distances of
  * 2^11 to 2^14, which are the lengths of rows. A fraction of the cost of Philox4x32-7, which reaches the quality of BigCrush; a mask over weights needs
- * less. test/random.test.ts tests its statistics.
+ * less. test/random_statistics.test.ts tests it.
  */
 export function emitHash(code: Code, constants: Constants, states: Local, key1: Local): void {
   const x = code.local('v128')
