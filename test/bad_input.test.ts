@@ -206,11 +206,11 @@ const TOKENS: readonly (readonly [what: string, models: readonly string[], token
     ['speaker', 'base'],
     'tokenizer: {tokens: {one: {source: base}}}',
     [
-      'error: base has no embedding that is recognised',
+      'error: base gives no embedding to the merge',
       '  at recipe.yml:4:36',
       '  4 | tokenizer: {tokens: {one: {source: base}}}',
       '    |                                    ^^^^',
-      '  fix: take the row from a model that has one',
+      '  fix: take the row from one of: speaker',
     ],
   ],
   [

@@ -411,6 +411,43 @@ describe('slices and stages', () => {
   })
 })
 
+describe('in Merganser’s own form', () => {
+  const own = (more: string): string => `models: {a: a, b: b, c: c}\nmerge: a + 0.5*(b - a)\noutput: {dtype: fp32}\n${more}`
+
+  test('a token that only one task vector has comes through whole; models that are not merged have no say', async () => {
+    const merge = await planOf(own('tokenizer: {source: union}\nchat_template: chatml\n'))
+    const got = await run(merge)
+    const tokens = [...A, '<end>', 'four'] // four is b's eos_token: added tokens come last
+    expect(merge.outputs[0]!.tensors.find(t => t.name === EMBEDDING)!.shape).toEqual([tokens.length, 3])
+    const b = await run(await planOf('models: {b: b}\nmerge: b\n'))
+    for (const token of ['four', '<end>']) {
+      const [ours, theirs] = [floats(got, EMBEDDING).slice(3 * tokens.indexOf(token)), floats(b, EMBEDDING).slice(3 * B.indexOf(token))]
+      for (const c of [0, 1, 2]) expect(Math.abs(ours[c]! - theirs[c]!)).toBeLessThanOrEqual(2 ** -9) // in a's place it is rounded to bfloat16, as a's rows are
+    }
+    expect(merge.notes).toEqual(['model "c" is never used'])
+    expect(merge.companions.map(c => c.name)).toContain('chat_template.jinja')
+  })
+
+  test('the base is the model that the merge builds on; a tokenizer may be that of a model named for nothing else', async () => {
+    const tokensOf = async (more: string) => {
+      const merge = await planOf(own(more))
+      const { companions, notes } = merge
+      const file = companions.find(c => c.name === 'tokenizer.json')!
+      return [Object.keys(JSON.parse('text' in file ? file.text : readFileSync(file.path, 'utf8')).model.vocab), notes]
+    }
+    expect(await tokensOf('tokenizer: {source: base}\n')).toEqual([A, ['model "c" is never used']])
+    expect(await tokensOf('tokenizer: {source: c}\n')).toEqual([C, ['1 token of the output in none of the models: their rows are zero: "five"']])
+  })
+
+  test('a rule takes rows over the same vocabulary', async () => {
+    const merge = await planOf(own(`rules: [{tensors: ${HEAD}, from: b}]\ntokenizer: {source: base, tokens: {one: {source: {kind: zero}, force: true}}}\n`))
+    const [got, b] = [await run(merge), await run(await planOf('models: {b: b}\nmerge: b\n'))]
+    const rowOf = (token: string): number[] => floats(b, HEAD).slice(3 * B.indexOf(token), 3 * B.indexOf(token) + 3)
+    expect(floats(got, HEAD)).toEqual([...rowOf('<unk>'), ...rowOf('</s>'), 0, 0, 0, ...rowOf('two'), 0, 0, 0])
+    expect(merge.notes).toContain('lm_head.weight comes from b: a token that only other models have gets a row of zeros, e.g. "three"')
+  })
+})
+
 describe('damage', () => {
   test('a NaN is told where the model has it, whatever row it goes to, and whoever lends the row', async () => {
     const nanAt = (row: number) => (i: number) => (i === 3 * row + 1 ? Number.NaN : 1)

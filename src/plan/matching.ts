@@ -5,7 +5,8 @@ import { assert, MergeError } from '../errors.ts'
 import { show } from '../json.ts'
 import { faultAt } from '../recipe/locate.ts'
 import type { Recipe, TokenizerRequest } from '../recipe/recipe.ts'
-import { leading } from './donor.ts'
+import { modelsIn, modelsInRules } from '../recipe/walk.ts'
+import { chooseDonor, leading } from './donor.ts'
 import type { Input, Leaf } from './lower.ts'
 import type { OpenedModels } from './open_models.ts'
 import { commonShape } from './shapes.ts'
@@ -115,8 +116,9 @@ export function createMatching(recipe: Recipe, request: TokenizerRequest, models
 function vocabularyFor(recipe: Recipe, request: TokenizerRequest, models: OpenedModels): VocabularyPlan {
   const { tokenizers } = models
   assert(tokenizers, 'the tokenizers were opened before planning, by openModels')
+  const used = modelsOf(recipe)
   const merged = [...models].flatMap(([name, checkpoint]) => {
-    const embedding = embeddingOf(checkpoint)
+    const embedding = used.has(name) ? embeddingOf(checkpoint) : null
     return embedding ? [{ name, tokenizer: tokenizers.get(name) ?? null, rows: embedding.shape[0]! }] : []
   })
   if (merged.length === 0) {
@@ -128,7 +130,14 @@ function vocabularyFor(recipe: Recipe, request: TokenizerRequest, models: Opened
   return planVocabulary(recipe.source, request, merged, baseOf(recipe), other)
 }
 
-/** The model whose rows stand in for missing ones: the recipe's base, of a stage the model that it begins with. */
-function baseOf({ output, merge }: Recipe): string | null {
-  return output.tokenizerFrom ?? (merge.kind === 'call' && merge.base ? leading(merge.base) : null)
+/** The models that take part in the vocabulary: mergekit's recipes name no others. */
+function modelsOf({ form, models, merge, rules, output }: Recipe): ReadonlySet<string | null> {
+  return new Set(form === 'mergekit' ? Object.keys(models) : [output.tokenizerFrom, ...modelsIn(merge), ...modelsInRules(rules)])
+}
+
+/** The model whose rows stand in for missing ones: the recipe's base, of a stage the model that it begins with; of an expression what it builds on. */
+function baseOf(recipe: Recipe): string | null {
+  const { form, output, merge } = recipe
+  if (output.tokenizerFrom !== null) return output.tokenizerFrom
+  return form !== 'mergekit' ? chooseDonor(recipe) : merge.kind === 'call' && merge.base ? leading(merge.base) : null
 }

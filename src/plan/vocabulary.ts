@@ -73,7 +73,7 @@ function ruledRow(text: SourceText, { token, source }: TokenRule, models: Readon
   if (source.kind === 'zero') return null
   const { model } = source
   const known = models.get(model)
-  if (!known) throw faultAt(text, source.at, `${model} has no embedding that is recognised`, 'take the row from a model that has one')
+  if (!known) throw faultAt(text, source.at, `${model} gives no embedding to the merge`, `take the row from one of: ${[...models.keys()].join(', ')}`)
   const { ids, rows } = known
   const wanted = source.kind === 'model' ? token : source.token
   const id = typeof wanted === 'number' ? wanted : ids.get(wanted)

@@ -5,9 +5,10 @@ import { type Let, modelNamed, nameFault, scopeOf } from './names.ts'
 import type { Expression, ModelRef, Note, Recipe, Rule, SourceText } from './recipe.ts'
 import { readReference, referenceOf, referenceText } from './references.ts'
 import { expressionOf, readRules } from './rules.ts'
-import { modelsIn } from './walk.ts'
+import { readChatTemplate, readTokenizer } from './tokenizer.ts'
+import { modelsIn, modelsInRules } from './walk.ts'
 
-export const MERGANSER_KEYS = ['models', 'let', 'merge', 'rules', 'output', 'seed'] as const
+export const MERGANSER_KEYS = ['models', 'let', 'merge', 'rules', 'tokenizer', 'chat_template', 'output', 'seed'] as const
 const MODELS_EXAMPLE = 'models: {base: path/to/base, math: path/to/math}'
 
 type Models = Readonly<Record<string, ModelRef>>
@@ -24,10 +25,23 @@ export function readMerganser(source: SourceText, root: MapValue): { recipe: Rec
   const rulesEntry = entryOf(root, 'rules')
   const rules = rulesEntry ? readRules(scope, models, rulesEntry, notes) : []
   const output = readOutput(source, root, models)
+  const tokenizer = readTokenizer(source, root, models)
   const used = scope.used()
-  notes.push(...unusedNotes(models, merge, rules, output), ...named.filter(l => !used.has(l.name)).map(l => ({ text: `let "${l.name}" is never used`, at: l.at })))
+  notes.push(...unusedNotes(models, merge, rules, output, tokenizer), ...named.filter(l => !used.has(l.name)).map(l => ({ text: `let "${l.name}" is never used`, at: l.at })))
   return {
-    recipe: { form: 'merganser', source, models, merge, rules, stages: [], output, tokenizer: null, chatTemplate: null, seed: seedOf(source, root, ['seed']), notes },
+    recipe: {
+      form: 'merganser',
+      source,
+      models,
+      merge,
+      rules,
+      stages: [],
+      output,
+      tokenizer,
+      chatTemplate: readChatTemplate(source, root),
+      seed: seedOf(source, root, ['seed']),
+      notes,
+    },
     lets,
   }
 }
@@ -76,9 +90,9 @@ function readOutput(source: SourceText, root: MapValue, models: Models): Recipe[
 }
 
 /** A note for each model that nothing refers to, and for each path that has two names. */
-export function unusedNotes(models: Models, merge: Expression, rules: readonly Rule[], output: Recipe['output']): Note[] {
-  const inRules = rules.flatMap(({ action }) => (action.kind === 'merge' ? [...modelsIn(action.expression)] : action.kind === 'from' ? [action.model] : []))
-  const used = new Set<string | null>([output.configFrom, output.tokenizerFrom, ...modelsIn(merge), ...inRules])
+export function unusedNotes(models: Models, merge: Expression, rules: readonly Rule[], output: Recipe['output'], tokenizer: Recipe['tokenizer']): Note[] {
+  const named = [tokenizer?.source, ...(tokenizer?.tokens.map(t => t.source) ?? [])].flatMap(source => (source && 'model' in source ? [source.model] : []))
+  const used = new Set<string | null>([output.configFrom, output.tokenizerFrom, ...named, ...modelsIn(merge), ...modelsInRules(rules)])
   const entries = Object.entries(models)
   const unused = entries.filter(([name]) => !used.has(name)).map(([name, { at }]) => ({ text: `model "${name}" is never used`, at }))
   const twice = entries.flatMap(([name, reference], i) => {

@@ -48,7 +48,7 @@ function readExpression(source: SourceText, paths: Readonly<Record<string, strin
   )
   const merge = parseExpression(placedAlone(source), scopeOf(source, models, []))
   const output = { dtype: null, shardSize: DEFAULT_SHARD_BYTES, configFrom: null, tokenizerFrom: null }
-  const notes = unusedNotes(models, merge, [], output)
+  const notes = unusedNotes(models, merge, [], output, null)
   return { recipe: { form: 'expression', source, models, merge, rules: [], stages: [], output, tokenizer: null, chatTemplate: null, seed: 0, notes }, lets: [] }
 }
 

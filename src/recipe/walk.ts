@@ -1,4 +1,4 @@
-import type { At, Expression } from './recipe.ts'
+import type { At, Expression, Rule } from './recipe.ts'
 
 /** The expressions directly inside `e`, in the order written. */
 export function childrenOf(e: Expression): readonly Expression[] {
@@ -33,6 +33,10 @@ export function partsOf(expression: Expression): readonly Expression[] {
 
 /** The names of the models in `expression`. */
 export const modelsIn = (expression: Expression): ReadonlySet<string> => new Set(partsOf(expression).flatMap(e => (e.kind === 'model' ? [e.model] : [])))
+
+/** The names of the models that rules merge or take tensors from. */
+export const modelsInRules = (rules: readonly Rule[]): readonly string[] =>
+  rules.flatMap(({ action }) => (action.kind === 'merge' ? [...modelsIn(action.expression)] : action.kind === 'from' ? [action.model] : []))
 
 /** Where an argument's model is written: of a range of layers, the model and not the range. */
 export const modelAt = (expression: Expression): At => (expression.kind === 'layers' ? expression.of.at : expression.at)
