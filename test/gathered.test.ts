@@ -131,6 +131,7 @@ test.each([
   const [with_, without] = [await planOf(ties('a', ['a2'], tokenizer)), await planOf(ties('a', ['a2']))]
   const read = (merge: Plan) => merge.tasks.map(({ output: _, ...task }) => task) // the recipe in the header moves the output
   expect(read(with_)).toEqual(read(without))
+  expect(with_.rowMaps).toEqual([])
   const [got, want] = [await run(with_), await run(without)]
   for (const [tensor, bytes] of want) expect({ tensor, same: got.get(tensor)!.equals(bytes) }).toEqual({ tensor, same: true })
   const files = (merge: Plan) => merge.companions.map(c => [c.name, 'text' in c ? c.text : readFileSync(c.path, 'utf8')])

@@ -125,7 +125,7 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
   const placeable = [...lowered].map(([name, { shape }]) => ({ name, shape, dtype: outputDType(lowered.get(name)!) }))
   const outputs = layOut(placeable, provenance(recipe, checkpoints, donor), recipe.output.shardSize)
   const { tasks, programs } = compileAll()
-  const rowMaps = lowering.matching?.maps ?? []
+  const rowMaps = tasks.some(task => task.sources.some(source => source.rows)) ? lowering.matching!.maps : []
   const memory = memoryFor(tasks, programs, rowMaps, options)
   const companions = companionsOf(recipe, checkpoints, donor, lowered, indexOf(outputs), lowering)
   const written = outputs.reduce((sum, file) => sum + file.size, 0)
