@@ -54,7 +54,7 @@ describe('patchJson', () => {
 
   test('reads back as the object with the changes made, whatever the layout', () => {
     const scalar = fc.oneof(fc.string(), fc.integer(), fc.double({ noNaN: true, noDefaultInfinity: true }), fc.boolean(), fc.constant(null))
-    const key = fc.string({ minLength: 1, unit: 'grapheme' }).filter(k => !k.includes('.') && k !== '__proto__')
+    const key = fc.string({ minLength: 1, unit: 'grapheme' }).filter(k => !k.includes('.') && k !== '__proto__' && !/^\d+$/.test(k)) // whole numbers come first in objects, wherever they are written
     const inner = fc.dictionary(key, fc.jsonValue({ maxDepth: 1 }), { noNullPrototype: true })
     fc.assert(
       fc.property(
