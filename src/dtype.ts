@@ -35,6 +35,11 @@ export type DType = keyof typeof DTYPES
 /** The dtypes arithmetic reads and writes. */
 export type FloatDType = { [K in DType]: (typeof DTYPES)[K]['kind'] extends 'float' ? K : never }[DType]
 
+/** The dtypes that generated code reads and writes; other floats are converted to float32 before and after. */
+export type NativeDType = 'F32' | 'F16' | 'BF16'
+export const isNative = (dtype: DType): dtype is NativeDType => dtype === 'F32' || dtype === 'F16' || dtype === 'BF16'
+export const nativeOf = (dtype: DType): NativeDType => (isNative(dtype) ? dtype : 'F32')
+
 export const isDType = (name: string): name is DType => Object.hasOwn(DTYPES, name)
 export const isFloat = (dtype: DType): dtype is FloatDType => DTYPES[dtype].kind === 'float'
 export const bytesOf = (dtype: DType): number => DTYPES[dtype].bytes

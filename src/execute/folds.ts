@@ -82,9 +82,10 @@ const NOTHING: Bracket = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
 
 /** Arithmetic on the numbers of `count` rows or columns, in float64. */
 export function computeVector({ op, operands }: VectorOp, count: number, vectors: readonly Float64Array[], scalars: Float64Array, kernels: Kernels): Float64Array {
-  const [a, b, c] = operands.map(o => (isScalar(o) ? scalars[scalarIndex(o)]! : vectors[o]!))
-  const at = (x: number | Float64Array | undefined, i: number): number => (typeof x === 'number' ? x : x ? x[i]! : 0)
-  return Float64Array.from({ length: count }, (_, i) => compute(op, kernels, at(a, i), at(b, i), at(c, i)))
+  const values = new Float64Array(count)
+  const [a, b, c] = operands.map(o => (isScalar(o) ? new Float64Array(count).fill(scalars[scalarIndex(o)]!) : vectors[o]!))
+  for (let i = 0; i < count; i++) values[i] = compute(op, kernels, a?.[i] ?? 0, b?.[i] ?? 0, c?.[i] ?? 0)
+  return values
 }
 
 function addUpColumns(parts: readonly Partial[], columns: number): Float64Array {

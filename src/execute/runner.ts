@@ -1,13 +1,14 @@
-import { bytesOf, type FloatDType } from '../dtype.ts'
+import { bytesOf, type FloatDType, isNative } from '../dtype.ts'
 import { assert } from '../errors.ts'
 import { COUNTERS_BYTES, createEngine, type Engine, NONFINITE } from '../kernels/kernels.ts'
-import { STRIDE } from '../kernels/vectors.ts'
-import { isNative, type MemoryMap, mapMemory } from '../plan/budget.ts'
-import { isSelect, lastStage, type Program, type Stage, sourcesOf } from '../plan/program.ts'
-import { streamKey } from '../plan/random.ts'
+import { type MemoryMap, mapMemory } from '../plan/budget.ts'
+import { isSelect, lastStage, type Program, sourcesOf } from '../plan/program.ts'
 import { BLOCK, blockOf, type Rows, type Tiling } from '../plan/tiling.ts'
-import { type Assembled, assembleStage, EACH, FOLD_BYTES, GROUP, masksFor, OVERFLOWING, SELECT, type Variant } from './assemble.ts'
-import { computeVector, type Known, type Partial, type Partials, type Step } from './folds.ts'
+import { type Call, createCalls, type Loaded } from './calls.ts'
+import { FOLD_BYTES, GROUP, SELECT, type Variant } from './code/parameters.ts'
+import { OVERFLOWING } from './code/stage.ts'
+import type { Known, Partial, Partials, Step } from './folds.ts'
+import { clearEnd, createRowOps } from './rows.ts'
 import { isSingle, PIECE, piecesOf } from './select.ts'
 
 /** Where a tensor's bytes come from and go to while a program runs. Positions are elements of the tensor. */
@@ -50,15 +51,6 @@ export interface Runner {
 
 const NOTHING: Partial = { kind: 'bracket', belowHigh: 0, belowLow: 0, collected: null }
 
-/** The functions of a pass over this runner's memory. */
-interface Loaded extends Omit<Assembled, 'bytes'> {
-  run(parameters: number, n: number): void
-  tail?(parameters: number, n: number): void
-}
-
-/** Runs the code of a pass on a chunk of `n` elements that begins with element `from` of the tensor. */
-type Call = (addresses: readonly number[], outputs: readonly number[], n: number, from: number) => void
-
 interface StageRun {
   readonly code: Loaded
   readonly call: Call
@@ -70,25 +62,11 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   assert(BLOCK % chunk === 0 && chunk % GROUP === 0, `blocks are cut into chunks of whole groups (${chunk})`)
   const engine = createEngine(bytes, kernelModule)
   const { kernels, memory, heap } = engine
-  const loaded = new Map<Program, Map<string, Loaded>>()
+  const { load, prepare, parametersOf, flagged } = createCalls(engine)
+  const rows = createRowOps(engine)
   const maps = new Map<Program, Map<string, MemoryMap>>()
   let held: readonly number[] = []
   return { engine, hold, run }
-
-  /** Compiled once; V8 shares the machine code of equal modules between threads. */
-  function load(program: Program, pass: number, stage: number, variant: Variant): Loaded {
-    const own = loaded.get(program) ?? new Map<string, Loaded>()
-    loaded.set(program, own)
-    const key = `${pass} ${stage} ${variant}`
-    const before = own.get(key)
-    if (before) return before
-    const { bytes: code, ...rest } = assembleStage(program, pass, stage, variant)
-    const imports = { env: { memory }, kernels: Object.fromEntries(EACH.map(name => [name, kernels[name]])) }
-    const functions = new WebAssembly.Instance(new WebAssembly.Module(code), imports).exports as unknown as Pick<Loaded, 'run' | 'tail'> // assemble.ts names them
-    const fresh = { ...rest, ...functions }
-    own.set(key, fresh)
-    return fresh
-  }
 
   function mapOf(program: Program, rows: Rows): MemoryMap {
     const own = maps.get(program) ?? new Map<string, MemoryMap>()
@@ -157,7 +135,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
         const partial = partials[i]!
         const isBlockEnd = (from + n) % block === 0 || from + n === end
         if (partial.kind === 'sum' && isBlockEnd) partial.blocks.push(takeSum(f.at))
-        else if (partial.kind === 'columns') partial.blocks.push(sumColumns(job, map, results[column++]!, n))
+        else if (partial.kind === 'columns') partial.blocks.push(rows.sumColumns(job.known, map, results[column++]!, n))
         else if (partial.kind === 'bracket' && wordAt(f.at + SELECT.to) > f.to + (map.collected - chunk) * 4) {
           f.isFull = true
           word(f.at + SELECT.to, f.to)
@@ -171,43 +149,6 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     }
     for (const [i, f] of folds.entries()) if (isSelect(f.fold)) partials[i] = bracketed(f)
     return partials
-  }
-
-  function vector(at: number, length: number): Float64Array {
-    return new Float64Array(memory.buffer, heap + at, length)
-  }
-
-  /** Fills the buffers of a stage: the numbers of rows or columns, for each element. */
-  function spread({ known, program }: Job, map: MemoryMap, { spreads }: Stage, n: number): void {
-    const columns = known.rows?.columns ?? 0
-    const rows = n / columns
-    for (const { buffer, from, slot } of spreads) {
-      if (from === 'columns') vector(map.columns[slot]!, columns).set(known.columnValues[slot]!)
-      const fill = from === 'rows' ? kernels.spread_rows : kernels.spread_columns
-      fill(heap + map.buffers[buffer]!, heap + map[from][slot]!, rows, columns)
-    }
-    if (n % GROUP !== 0) for (let b = 0; b < program.buffers; b++) clearEnd(heap + map.buffers[b]!, n, 4)
-  }
-
-  /** What a stage ends in: row ops on its results, then arithmetic on the numbers of rows. */
-  function rowOps({ known }: Job, map: MemoryMap, { rowOps: ops, rows: arithmetic }: Stage, n: number): void {
-    const columns = known.rows?.columns ?? 0
-    const rows = n / columns
-    for (const [i, { op, to }] of ops.entries()) {
-      const of = heap + map.results[i]!
-      if (op === 'row_rank') kernels.row_rank(heap + map.buffers[to]!, of, rows, columns, heap + map.ranks)
-      else kernels[op](heap + map.rows[to]!, of, rows, columns)
-    }
-    const vectors = map.rows.map(at => vector(at, rows))
-    for (const op of arithmetic) vectors[op.to]!.set(computeVector(op, rows, vectors, known.scalars, kernels))
-  }
-
-  /** The sums of the columns of a chunk, which is a block where rows matter. */
-  function sumColumns({ known }: Job, map: MemoryMap, of: number, n: number): Float64Array {
-    const columns = known.rows?.columns ?? 0
-    const sums = vector(map.columns[0]!, columns).fill(0) // spread before the loop over elements, and free after it
-    kernels.column_add(sums.byteOffset, of, n / columns, columns)
-    return sums.slice()
   }
 
   /** Runs a pass's stages on a chunk; tells which sources held something that is not finite. */
@@ -226,9 +167,9 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     for (const source of convert(job, map, addresses, n)) report(job, map, source, addresses[source]!, n, from, found)
     for (const [stage, { code, call }] of runs.entries()) {
       const isLast = stage === stages.length - 1
-      spread(job, map, stages[stage]!, n)
+      rows.spread(job.known, map, stages[stage]!, n)
       call(addresses, isLast ? outputs : map.results.map(at => heap + at), n, from)
-      if (!isLast) rowOps(job, map, stages[stage]!, n)
+      if (!isLast) rows.finish(job.known, map, stages[stage]!, n)
       for (const [source, dtype] of program.sources.entries()) if (isNative(dtype) && flagged(code, map, source)) report(job, map, source, addresses[source]!, n, from, found)
     }
   }
@@ -328,14 +269,9 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
         const waiting = ports.read(slot, new Uint8Array(memory.buffer, addresses[slot]!, n * width), from)
         if (waiting) await waiting
       }
-      clearEnd(addresses[slot]!, n, width)
+      clearEnd(memory, addresses[slot]!, n, width)
     }
     return addresses
-  }
-
-  /** Zeros what a last, short group would read beyond the end. */
-  function clearEnd(at: number, n: number, width: number): void {
-    if (n % GROUP !== 0) new Uint8Array(memory.buffer, at + n * width, (GROUP - (n % GROUP)) * width).fill(0)
   }
 
   /** Turns chunks of dtypes that the code does not read into float32; gives the sources that held something that is not finite. */
@@ -345,58 +281,10 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
       const to = map.converted[slot]
       if (to === null || to === undefined) continue
       const largest = engine.load[job.program.sources[slot] as FloatDType](heap + to, addresses[slot]!, n) // only floats are converted
-      clearEnd(heap + to, n, 4)
+      clearEnd(memory, heap + to, n, 4)
       if (largest >>> 0 >= NONFINITE) damaged.push(slot)
     }
     return damaged
-  }
-
-  /** The call of a stage's code for a chunk. */
-  function prepare({ program, pass, known: { scalars }, key }: Job, code: Loaded, map: MemoryMap): Call {
-    const { layout, stage } = code
-    const base = parametersOf(code, map)
-    const endOf = code.constants.reduce((most, c) => Math.max(most, c.at + c.words.length * 4), layout.size)
-    assert(endOf <= map.parameterBytes, `the parameters of a stage fit their place (${endOf} of ${map.parameterBytes} bytes)`)
-    const labels = program.passes[pass]!.stages[stage]!.ops.flatMap(op => (op.kind === 'random' ? [op.label] : []))
-    const words = new Uint32Array(memory.buffer)
-    new Uint8Array(memory.buffer, base, layout.size).fill(0)
-    new Float32Array(memory.buffer, base + layout.scalars, scalars.length).set(scalars)
-    for (const { at, words: own } of code.constants) words.set(own, (base + at) / 4)
-    const set = (addresses: readonly number[], outputs: readonly number[], from: number, shift: number): void => {
-      for (const [slot, dtype] of program.sources.entries()) {
-        const to = map.converted[slot]
-        const isConverted = to !== null && to !== undefined
-        words[(base + layout.sources) / 4 + slot] = (isConverted ? heap + to : addresses[slot]!) + shift * (isConverted ? 4 : bytesOf(dtype))
-      }
-      for (let i = 0; i < code.stored; i++) words[(base + layout.outputs) / 4 + i] = outputs[i]! + shift * 4 // shifted only where there are folds, and no output
-      for (const [i, at] of map.buffers.entries()) words[(base + layout.buffers) / 4 + i] = heap + at + shift * 4
-      for (const [i, label] of labels.entries()) {
-        const [key0, key1] = streamKey(key, label, from)
-        words.set([key0 + Math.imul(((from + shift) % 2 ** 32) / 2, STRIDE), key1], (base + layout.streams) / 4 + 2 * i)
-      }
-    }
-    return (addresses, outputs, n, from) => {
-      const whole = code.tail ? n - (n % GROUP) : n
-      if (whole > 0) {
-        set(addresses, outputs, from, 0)
-        code.run(base, whole)
-      }
-      if (whole === n) return
-      const flags = words.slice((base + layout.flags) / 4, (base + layout.flags) / 4 + program.sources.length)
-      set(addresses, outputs, from, whole)
-      new Int32Array(memory.buffer, base + code.masks!, GROUP).set(masksFor(code.order, n - whole))
-      code.tail!(base, n - whole)
-      if (whole > 0) for (const [i, flag] of flags.entries()) words[(base + layout.flags) / 4 + i]! |= flag
-    }
-  }
-
-  /** Each stage has a place of its own, and so have variants that run beside `main`. */
-  function parametersOf({ stage, variant }: Loaded, map: MemoryMap): number {
-    return heap + (variant === 'wide' ? map.parameters.at(-1)! : map.parameters[stage]!)
-  }
-
-  function flagged(code: Loaded, map: MemoryMap, index: number): boolean {
-    return wordAt(parametersOf(code, map) + code.layout.flags + 4 * index) !== 0
   }
 
   /** Brings the output into its dtype where the code has not; looks closer where something is not finite. */

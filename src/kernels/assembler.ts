@@ -82,6 +82,8 @@ export interface Code {
   tee(local: Local): void
   i32(value: number): void
   emit(...instructions: Instruction[]): void
+  /** Adds to an address. */
+  step(local: Local, bytes: number): void
   memory(instruction: MemoryInstruction, offset?: number): void
   extractF32(lane: number): void
   replaceF32(lane: number): void
@@ -156,6 +158,12 @@ function bodyOf({ params, write }: FunctionSpec): readonly number[] {
     i32: value => push([0x41, ...signed(value)]),
     emit(...instructions) {
       for (const instruction of instructions) push(PLAIN[instruction])
+    },
+    step(local, bytes) {
+      code.get(local)
+      code.i32(bytes)
+      code.emit('i32.add')
+      code.set(local)
     },
     memory: (instruction, offset = 0) => push([...MEMORY[instruction], 0, ...unsigned(offset)]),
     extractF32: lane => push([0xfd, 0x1f, lane]),

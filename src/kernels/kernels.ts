@@ -17,7 +17,6 @@ export interface Kernels extends MatrixKernels {
   readonly row_sum: ByRows
   readonly row_max: ByRows
   readonly row_rank: (d: Pointer, a: Pointer, rows: number, columns: number, scratch: Pointer) => void
-  readonly rank_bytes: () => number
   readonly column_add: ByRows
   readonly spread_rows: ByRows
   readonly spread_columns: ByRows

@@ -1,4 +1,4 @@
-import { bytesOf, type DType, isFloat } from '../dtype.ts'
+import { bytesOf, isFloat, isNative } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import { isSelect, type Pass, type Program } from './program.ts'
 import { BLOCK, chunkOf, type Rows, type Tiling } from './tiling.ts'
@@ -29,7 +29,7 @@ export interface MemoryPlan {
 
 /** Where a program's buffers lie in a thread's memory: offsets in bytes from its first free one. */
 export interface MemoryMap {
-  /** Addresses, scalars and constants for the code of each stage, and of one more: execute/assemble.ts. */
+  /** Addresses, scalars and constants for the code of each stage, and of one more: execute/code/assemble.ts. */
   readonly parameters: readonly number[]
   readonly parameterBytes: number
   /** Per source: a chunk as stored, and where generated code does not read the dtype a chunk of float32. */
@@ -75,7 +75,7 @@ export function mapMemory(program: Program, tiling: Tiling, shape: Rows = null):
     parameters: several(most(p => p.stages.length) + 1, parameterBytes),
     parameterBytes,
     raw: sources.map(dtype => take(chunk * bytesOf(dtype))),
-    converted: sources.map(dtype => (isNative(dtype) ? null : take(chunk * 4))),
+    converted: sources.map(dtype => (isNative(dtype) || !isFloat(dtype) ? null : take(chunk * 4))),
     stored: take(chunk * bytesOf(output)),
     wide: take(chunk * 4),
     selects: several(selects, collected * 4),
@@ -90,9 +90,6 @@ export function mapMemory(program: Program, tiling: Tiling, shape: Rows = null):
     size,
   }
 }
-
-/** The dtypes that generated code reads and writes; others are converted to float32 before and after. */
-export const isNative = (dtype: DType): boolean => dtype === 'F32' || dtype === 'F16' || dtype === 'BF16' || !isFloat(dtype)
 
 export interface BudgetRequest {
   readonly memory: number

@@ -1,6 +1,6 @@
 /**
  * The key of a tensor's random numbers: 64 bits from recipe seed and tensor name.
- * FNV-1a over both, from two offsets, each finished with MurmurHash3's mixer; the generator itself is in kernels/vectors.ts.
+ * FNV-1a over both, from two offsets, each finished with MurmurHash3's mixer; the generator itself is in kernels/random.ts.
  */
 export function randomKey(seed: number, tensor: string): readonly [number, number] {
   const bytes = new TextEncoder().encode(`${seed}\n${tensor}`)

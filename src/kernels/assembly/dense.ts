@@ -92,7 +92,7 @@ export function identity(a: usize, ld: i32, wide: i32, rows: i32, cols: i32): vo
   }
 }
 
-@inline function hash(x: u32): u32 { // Wellons' triple32, see random.ts
+@inline function hash(x: u32): u32 { // Wellons' triple32, https://github.com/skeeto/hash-prospector
   x = (x ^ (x >>> 17)) * 0xed5ad4bb
   x = (x ^ (x >>> 11)) * 0xac4c1b51
   x = (x ^ (x >>> 15)) * 0x31848bab

@@ -59,12 +59,9 @@ export function spread_columns(d: usize, a: usize, rows: i32, columns: i32): voi
 /** 11 bits of a key: 2,048 counters and the words to sort stay in the L2 cache. */
 const DIGIT: u32 = 11
 const COUNTERS: usize = 2048 * 4
-/** Bytes of scratch for `row_rank`, apart from 16 an element. */
-export function rank_bytes(): i32 { return 3 * 8192 }
-
 /**
  * Each element's place in its row in ascending order, as f32, from 0; equal elements by their index, NaN last. `d` may be `a`.
- * A radix sort of pairs of key and index, three digits of 11 bits; `scratch` has room for two pairs of u32 an element of a row, and the counters.
+ * A radix sort of pairs of key and index, three digits of 11 bits; `scratch` has room for two pairs of u32 an element of a row, and the counters: plan/budget.ts.
  */
 export function row_rank(d: usize, a: usize, rows: i32, columns: i32, scratch: usize): void {
   const counters = scratch
