@@ -3,10 +3,12 @@ import { isModelFile } from '../checkpoint/checkpoint.ts'
 import { bytesOf } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import { headerOf } from '../formats/safetensors.ts'
-import { createEngine } from '../kernels/kernels.ts'
+import { createEngine, KERNELS } from '../kernels/kernels.ts'
 import { bytesGathered } from '../plan/gathered.ts'
 import type { Plan, Task } from '../plan/plan.ts'
+import type { Program } from '../plan/program.ts'
 import { BLOCK, blockOf } from '../plan/tiling.ts'
+import { assembleStage } from './code/assemble.ts'
 import { type Partials, runPass, type Step } from './folds.ts'
 import { createPool, type Pool } from './pool.ts'
 import { createSelector } from './select.ts'
@@ -190,15 +192,30 @@ function nonfiniteError({ tensor, model, index, value }: Nonfinite): MergeError 
 }
 
 /** Equal for plans that write the same bytes from the same inputs; memory, threads and tiling do not matter. */
-async function fingerprintOf({ recipe, inputs, outputs, tasks, rowMaps, companions }: Plan, allowNonfinite: boolean): Promise<string> {
+async function fingerprintOf({ recipe, inputs, outputs, programs, tasks, rowMaps, companions }: Plan, allowNonfinite: boolean): Promise<string> {
   const { notes: _, source: __, ...formula } = recipe
   const rows = await Promise.all(
     rowMaps.flatMap(({ own, fillStart, fillModel, fillRow, isPadding, hasToken }) =>
       [...own, fillStart, fillModel, fillRow, isPadding, hasToken].map(({ buffer }) => sha256(new Uint8Array(buffer))),
     ),
   )
-  const identity = { formula, allowNonfinite, inputs: inputs.map(i => [i.name, i.size, i.version, i.headerHash]), outputs, tasks, rows, companions: companions.map(c => c.name) }
+  const identity = {
+    formula,
+    allowNonfinite,
+    engine: await sha256(engineOf(programs)),
+    inputs: inputs.map(i => [i.name, i.size, i.version, i.headerHash]),
+    outputs,
+    tasks,
+    rows,
+    companions: companions.map(c => c.name),
+  }
   return sha256(new TextEncoder().encode(JSON.stringify(identity)))
+}
+
+/** The code that computes the output: another version of Merganser may give other bytes for the same plan. */
+function engineOf(programs: readonly Program[]): Uint8Array<ArrayBuffer> {
+  const stages = programs.flatMap(program => program.passes.flatMap((pass, p) => pass.stages.map((_, stage) => assembleStage(program, p, stage, 'main').bytes)))
+  return new TextEncoder().encode([KERNELS, ...stages.map(bytes => bytes.join())].join('\n'))
 }
 
 async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {

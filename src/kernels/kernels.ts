@@ -44,6 +44,9 @@ export const NONFINITE = 0x7f800000
 /** Bytes of the counters of a radix select: two sets of 65,536. */
 export const COUNTERS_BYTES = 2 * 65_536 * 4
 
+/** The kernels as text: equal for versions whose kernels are equal. */
+export { WASM as KERNELS } from './_wasm.ts'
+
 const PAGE = 65_536 // bytes of a WebAssembly page
 let compiled: WebAssembly.Module | null = null // compiled once a thread: 9 KB, and every engine of the thread shares it
 

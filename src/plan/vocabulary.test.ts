@@ -4,7 +4,6 @@ import { MergeError } from '../errors.ts'
 import { parse } from '../recipe/parse.ts'
 import { mapRows, planVocabulary, type VocabularyModel } from './vocabulary.ts'
 import { planTokenizerFiles, vocabularyChanges } from './vocabulary_files.ts'
-import { renameTokens, requestOf } from './vocabulary_policy.ts'
 import { tabulateVocabulary } from './vocabulary_table.ts'
 
 function tokenizerOf(ref: string, tokens: readonly string[], more: Partial<Tokenizer> = {}): Tokenizer {
@@ -213,32 +212,5 @@ describe('files', () => {
       'llm_config.vocab_size': 5,
       'llm_config.eos_token_id': 2,
     })
-  })
-})
-
-describe('Merganser’s own policies', () => {
-  const at = { line: 1, column: 1, end: 2 }
-  const source = { name: 'recipe.yml', text: 'vocab: common' }
-  const tokensOf = (policy: 'common' | 'union', models: readonly VocabularyModel[]) => planVocabulary(source, requestOf(policy, at)!, models, 'a', null).output.tokens
-  test('skip asks for nothing', () => expect(requestOf('skip', at)).toBe(null))
-  test('common keeps the base’s tokens', () => expect(tokensOf('common', [A, B])).toEqual(['<s>', '</s>', 'one', 'two']))
-  test('union appends', () => expect(tokensOf('union', [A, B])).toEqual(['<s>', '</s>', 'one', 'two', 'three', '<end>']))
-
-  test('tokens that mean the same can be made to meet', () => {
-    const renamed = renameTokens(tokenizerOf('b', ['two', '<eos>', '<s>']), { '<eos>': '</s>' })
-    expect([...renamed.ids]).toEqual([
-      ['two', 0],
-      ['</s>', 1],
-      ['<s>', 2],
-    ])
-    expect(renamed.added.get('</s>')).toMatchObject({ content: '</s>', special: true })
-    expect(tokensOf('union', [A, { name: 'b', tokenizer: renamed, rows: 3 }])).toEqual(['<s>', '</s>', 'one', 'two'])
-  })
-  test('tokens can change places', () => {
-    expect([...renameTokens(B.tokenizer!, { '<end>': '</s>', '</s>': '<end>' }).ids]).toContainEqual(['</s>', 3])
-  })
-  test('a name that is taken, or a token that is not there', () => {
-    expect(() => renameTokens(B.tokenizer!, { '<end>': '</s>' })).toThrow(/b would have two tokens "<\/s>"[\s\S]*rename its own "<\/s>" as well/)
-    expect(() => renameTokens(B.tokenizer!, { '<ende>': '</s>' })).toThrow(/b has no token "<ende>"[\s\S]*did you mean "<end>"\?/)
   })
 })
