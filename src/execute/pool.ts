@@ -1,8 +1,9 @@
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import { MergeError } from '../errors.ts'
 import { compileKernels } from '../kernels/kernels.ts'
+import { takeThread } from './threads.ts'
 import { createUnitRunner, type Setup, type Unit, type UnitResult } from './units.ts'
-import type { Answer } from './worker.ts'
+import type { Answer, Order } from './worker.ts'
 
 /** Does units, several at a time. */
 export interface Pool {
@@ -10,9 +11,6 @@ export interface Pool {
   submit(unit: Unit, urgent?: boolean): Promise<UnitResult>
   close(): Promise<void>
 }
-
-// Tests run the sources, which only Node 22 could load in a thread: there the thread runs the build of the same sources.
-const WORKER = new URL(import.meta.url.endsWith('.ts') ? '../../dist/execute/worker.js' : './worker.js', import.meta.url)
 
 /** `threads` worker threads, or with 0 this thread itself. */
 export function createPool(setup: Setup, threads: number): Pool {
@@ -49,7 +47,8 @@ function threaded(setup: Setup, threads: number): Pool {
   let failure: unknown = null
 
   function start(): Worker {
-    const worker = new Worker(WORKER, { workerData: { ...setup, kernels: compileKernels() } satisfies Setup })
+    const worker = takeThread()
+    worker.postMessage({ setup: { ...setup, kernels: compileKernels() } } satisfies Order)
     worker.on('message', (answer: Answer) => {
       const { resolve, reject } = busy.get(worker)!
       busy.delete(worker)
@@ -74,7 +73,7 @@ function threaded(setup: Setup, threads: number): Pool {
       const worker = idle.shift()!
       const waiting = queue.shift()!
       busy.set(worker, waiting)
-      worker.postMessage(waiting.unit)
+      worker.postMessage({ unit: waiting.unit } satisfies Order)
     }
   }
 
