@@ -11,11 +11,11 @@ const SHARE = 32 // one element in 32 is looked at
 const MOST = 2 ** 20 // elements of a sample: brackets get no narrower from more that would matter
 const DEVIATIONS = 5 // the bracket reaches so many standard deviations of the sample's rank to either side: neighbours in a row are alike
 
-/** Where the pieces of the sample of a tensor of `size` elements begin: evenly spread, a function of the size alone. */
-export function piecesOf(size: number): readonly number[] {
-  const count = Math.floor(Math.min(MOST, size / SHARE) / PIECE)
-  return Array.from({ length: count }, (_, i) => Math.floor((i * (size - PIECE)) / Math.max(1, count - 1) / 16) * 16)
-}
+/** How many pieces the sample of a tensor of `size` elements has. */
+export const piecesIn = (size: number): number => Math.floor(Math.min(MOST, size / SHARE) / PIECE)
+
+/** Where a piece begins: they are evenly spread, a function of the size alone. kernels/assembly/count.ts computes the same. */
+export const pieceAt = (piece: number, size: number): number => Math.floor((piece * (size - PIECE)) / Math.max(1, piecesIn(size) - 1) / 16) * 16
 
 /** Numbers in [low, high). Many weights are equal (what fine-tuning changes is a few steps of bf16), so the ends are values of the sample, not rounder numbers. */
 export type Bracket = readonly [low: number, high: number]

@@ -103,17 +103,14 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
 
   function portsOf(task: Task, count: { read: number; written: number }, nonfinite: Map<string, Nonfinite>): Ports {
     const program = programs[task.program]!
+    const widths = program.sources.map(bytesOf)
     const copiesDoubles = program.copy && program.output === 'F64'
     return {
       read(slot, target, at) {
-        const { rows } = task.sources[slot]!
-        if (!rows) {
-          count.read += target.byteLength
-          return readElements(task, slot, target, at)
-        }
-        return gathered(task, slot, target, at).then(read => {
-          count.read += read
-        })
+        const { file, at: first, rows } = task.sources[slot]!
+        if (rows) return gathered(task, slot, target, at).then(read => void (count.read += read))
+        count.read += target.byteLength
+        return readerOf(file).read(target, first + at * widths[slot]!)
       },
       write(bytes, at) {
         count.written += bytes.byteLength
