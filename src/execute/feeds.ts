@@ -17,25 +17,33 @@ export interface Feeds {
   fillPieces(first: number, end: number): void | Promise<void>
 }
 
-/** Feeds of sources `slots`, which are read by chunks, or lie as a whole at the addresses `held`. */
-export function openFeeds(
-  { kernels, memory, heap }: Engine,
-  { program, end: size }: Job,
-  map: MemoryMap,
-  slots: readonly number[],
-  held: readonly number[] | null,
-  ports: Ports,
-): Feeds {
+/** Inputs of a whole tensor that stay in memory: where each source lies, and how many of its elements have been read. They are read when first wanted. */
+export interface Held {
+  readonly at: readonly number[]
+  readonly done: number[]
+}
+
+/** Feeds of sources `slots`: each chunk replaces the one before, unless the whole tensor is `held`. */
+export function openFeeds({ kernels, memory, heap }: Engine, { program, end: size }: Job, map: MemoryMap, slots: readonly number[], held: Held | null, ports: Ports): Feeds {
   const widths = program.sources.map(bytesOf)
   const raw = map.raw.map(at => heap + at)
   const addresses = [...raw]
   const views = raw.map((at, slot) => new Uint8Array(memory.buffer, at, map.chunk * widths[slot]!))
-  return held ? { addresses, fill: (from, n) => point(held, from, n), fillPieces: (first, end) => copyPieces(held, first, end) } : { addresses, fill: read, fillPieces: readPieces }
+  return held
+    ? { addresses, fill: (from, n) => point(held, from, n, 0), fillPieces: (first, end) => copyPieces(held, first, end) }
+    : { addresses, fill: read, fillPieces: readPieces }
 
-  function point(whole: readonly number[], from: number, n: number): void {
-    for (let s = 0; s < whole.length; s++) {
-      addresses[s] = whole[s]! + from * widths[s]!
-      clearEnd(memory, addresses[s]!, n, widths[s]!)
+  function point(whole: Held, from: number, n: number, first: number): void | Promise<void> {
+    for (let i = first; i < slots.length; i++) {
+      const slot = slots[i]!
+      const width = widths[slot]!
+      const at = whole.at[slot]! + from * width
+      addresses[slot] = at
+      if (whole.done[slot]! >= from + n) continue
+      clearEnd(memory, at, n, width)
+      whole.done[slot] = from + n
+      const waiting = ports.read(slot, new Uint8Array(memory.buffer, at, n * width), from)
+      if (waiting) return waiting.then(() => point(whole, from, n, i + 1))
     }
   }
 
@@ -49,10 +57,11 @@ export function openFeeds(
     }
   }
 
-  function copyPieces(whole: readonly number[], first: number, end: number): void {
+  async function copyPieces(whole: Held, first: number, end: number): Promise<void> {
+    await point(whole, 0, size, 0)
     for (const slot of slots) {
       addresses[slot] = raw[slot]!
-      kernels.copy_pieces(raw[slot]!, whole[slot]!, widths[slot]!, size, piecesIn(size), first, end)
+      kernels.copy_pieces(raw[slot]!, whole.at[slot]!, widths[slot]!, size, piecesIn(size), first, end)
     }
   }
 

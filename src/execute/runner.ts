@@ -7,7 +7,7 @@ import { BLOCK, blockOf, type Rows, type Tiling } from '../plan/tiling.ts'
 import { createCalls, type Loaded } from './calls.ts'
 import { FOLD_BYTES, GROUP, SELECT, type Variant } from './code/parameters.ts'
 import { OVERFLOWING } from './code/stage.ts'
-import { type Feeds, openFeeds } from './feeds.ts'
+import { type Feeds, type Held, openFeeds } from './feeds.ts'
 import type { Known, Partial, Partials, Step } from './folds.ts'
 import { clearEnd, createRowOps } from './rows.ts'
 import { isSingle, PIECE, piecesIn } from './select.ts'
@@ -29,7 +29,7 @@ export interface Job {
   /** What earlier passes have found, and the pass's own numbers. */
   readonly known: Known
   readonly key: readonly [number, number]
-  /** The inputs of the whole tensor lie in memory, as `hold` has put them there. */
+  /** The inputs of the whole tensor stay in memory, as `hold` has arranged. */
   readonly resident: boolean
 }
 
@@ -44,8 +44,8 @@ export interface Finding {
 /** One thread's engine: a WebAssembly memory laid out for one program at a time. */
 export interface Runner {
   readonly engine: Engine
-  /** Reads a tensor's inputs, which then stay until the next call of `hold`. The plan has made room for them. */
-  hold(program: Program, known: Pick<Known, 'size' | 'rows'>, ports: Ports): Promise<void>
+  /** The inputs of the next tensor stay in memory once read, until the next call of `hold`. The plan has made room for them. */
+  hold(program: Program, known: Pick<Known, 'size' | 'rows'>): void
   /** Runs one job; tells the first finding of each port in each chunk. Gives what the pass gathered. */
   run(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials>
 }
@@ -88,7 +88,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   const doubles = new Float64Array(memory.buffer)
   const rows = createRowOps(engine)
   const maps = new Map<Program, Map<string, MemoryMap>>()
-  let held: readonly number[] = []
+  let held: Held = { at: [], done: [] }
   return { engine, hold, run }
 
   function mapOf(program: Program, rows: Rows): MemoryMap {
@@ -100,18 +100,15 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     return known
   }
 
-  async function hold(program: Program, { size, rows }: Pick<Known, 'size' | 'rows'>, ports: Ports): Promise<void> {
+  function hold(program: Program, { size, rows }: Pick<Known, 'size' | 'rows'>): void {
     let free = heap + mapOf(program, rows).size
-    held = program.sources.map(dtype => {
-      const at = free
+    const at = program.sources.map(dtype => {
+      const here = free
       free += Math.ceil((size * bytesOf(dtype)) / 64) * 64 + 64
-      return at
+      return here
     })
     assert(free <= memory.buffer.byteLength, `the inputs fit the memory planned for them (${free} of ${memory.buffer.byteLength} bytes)`)
-    for (const [slot, dtype] of program.sources.entries()) {
-      const waiting = ports.read(slot, new Uint8Array(memory.buffer, held[slot]!, size * bytesOf(dtype)), 0)
-      if (waiting) await waiting
-    }
+    held = { at, done: at.map(() => 0) }
   }
 
   async function run(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials> {

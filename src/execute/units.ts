@@ -92,7 +92,7 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
     const known = startOf(program, task)
     const ports = portsOf(task, count, nonfinite)
     const resident = rereads(program) && residentBytes(program, task.size) <= memory.resident
-    if (resident) await runner.hold(program, known, ports)
+    if (resident) runner.hold(program, known)
     for (const [pass, spec] of program.passes.entries()) {
       const take = async (step: Step): Promise<readonly Partials[]> => [
         await runner.run({ program, pass, step, start: 0, end: task.size, known, key: task.key, resident }, ports, f => noteFound(nonfinite, task, f)),
