@@ -1,7 +1,7 @@
 import { folderSink } from '../bytes/folder.ts'
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
 import { execute, INLINE_BYTES } from '../execute/execute.ts'
-import { warmThreads } from '../execute/threads.ts'
+import { warmThreads } from '../execute/pool.ts'
 import type { Command } from './_command.ts'
 import { progressBar } from './_progress.ts'
 import { prepare, RECIPE_FLAGS, shownNotes } from './_recipe.ts'

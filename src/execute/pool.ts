@@ -1,7 +1,6 @@
-import type { Worker } from 'node:worker_threads'
+import { Worker } from 'node:worker_threads'
 import { MergeError } from '../errors.ts'
 import { compileKernels } from '../kernels/kernels.ts'
-import { takeThread } from './threads.ts'
 import { createUnitRunner, type Setup, type Unit, type UnitResult } from './units.ts'
 import type { Answer, Order } from './worker.ts'
 
@@ -90,4 +89,30 @@ function threaded(setup: Setup, threads: number): Pool {
       await Promise.all(workers.map(worker => worker.terminate()))
     },
   }
+}
+
+// Tests run the sources, which only Node 22 could load in a thread: there the thread runs the build of the same sources.
+const WORKER = new URL(import.meta.url.endsWith('.ts') ? '../../dist/execute/worker.js' : './worker.js', import.meta.url)
+
+const spare: Worker[] = []
+
+/** Starts threads that then wait for a setup: a start takes about as long as making a plan, and the two can go on beside each other. */
+export function warmThreads(count: number): void {
+  while (spare.length < count) {
+    const worker = new Worker(WORKER)
+    worker.unref() // who never takes them need not stop them
+    worker.on('error', () => {
+      const at = spare.indexOf(worker)
+      if (at >= 0) spare.splice(at, 1)
+    })
+    spare.push(worker)
+  }
+}
+
+/** One of the threads that wait, or a new one. */
+function takeThread(): Worker {
+  warmThreads(1)
+  const worker = spare.shift()!
+  worker.ref()
+  return worker
 }

@@ -75,15 +75,7 @@ export function createSelector(module?: WebAssembly.Module): Selector {
     const shift = Math.max(0, 32 - Math.clz32(most - least) - Math.log2(BUCKETS))
     const counts = new Uint32Array(memory.buffer, heap, 2 * BUCKETS).fill(0)
     kernels.count_keys(heap, start, n, least, shift)
-    let bucket = BUCKETS - 1
-    let passed = 0
-    const places = ranks.map(rank => {
-      for (let own = counts[bucket]! + counts[bucket + BUCKETS]!; passed + own < rank; own = counts[bucket]! + counts[bucket + BUCKETS]!) {
-        passed += own
-        bucket--
-      }
-      return { bucket, rank, passed }
-    })
+    const places = placesOf(counts, ranks)
     const [highest, lowest] = [places[0]!, places.at(-1)!]
     let near = 0
     for (let b = lowest.bucket; b <= highest.bucket; b++) near += counts[b]! + counts[b + BUCKETS]!
@@ -101,6 +93,33 @@ export function createSelector(module?: WebAssembly.Module): Selector {
       end,
     )
   }
+}
+
+interface Place {
+  readonly bucket: number
+  readonly rank: number
+  /** How many lie in higher buckets. */
+  readonly passed: number
+}
+
+/** The buckets of ranks that ascend, of two sets of counters. */
+function placesOf(counts: Uint32Array, ranks: readonly number[]): readonly Place[] {
+  const places: Place[] = []
+  let last: Place = { bucket: BUCKETS - 1, rank: 0, passed: 0 }
+  for (let i = 0; i < ranks.length; i++) {
+    last = placeFrom(counts, last, ranks[i]!)
+    places.push(last)
+  }
+  return places
+}
+
+function placeFrom(counts: Uint32Array, { bucket, passed }: Place, rank: number): Place {
+  for (let b = bucket, above = passed; b >= 0; b--) {
+    const own = counts[b]! + counts[b + BUCKETS]!
+    if (above + own >= rank) return { bucket: b, rank, passed: above }
+    above += own
+  }
+  throw new Error(`Merganser broke its own promise: rank ${rank} lies within what was counted. Please report this.`)
 }
 
 /** The bits of a float as an integer in the order of values: a negative float has all its bits but the sign flipped. Every NaN is the same, and positive. */
