@@ -63,6 +63,8 @@ export function createCalls({ kernels, memory, heap }: Engine): Calls {
     ]
     const converted = program.sources.map((_, slot) => map.converted[slot] ?? -1)
     const widths = program.sources.map((dtype, slot) => (converted[slot]! < 0 ? bytesOf(dtype) : 4))
+    const keys = new Uint32Array(2 * labels.length)
+    let keyed = -1 // the keys are those of the 2^32 elements from here on
     new Uint8Array(memory.buffer, base, layout.size).fill(0)
     floats.set(scalars, (base + layout.scalars) / 4)
     for (const { at, words: own } of code.constants) words.set(own, (base + at) / 4)
@@ -95,10 +97,19 @@ export function createCalls({ kernels, memory, heap }: Engine): Calls {
         words[sourcesAt + slot] = at + shift * widths[slot]!
       }
       for (let i = 0; i < code.stored; i++) words[outputsAt + i] = outputs[i]! + shift * 4 // shifted only where there are folds, and no output
-      for (let i = 0; i < labels.length; i++) {
-        const [key0, key1] = streamKey(key, labels[i]!, from)
-        words[streamsAt + 2 * i] = key0 + Math.imul(((from + shift) % 2 ** 32) / 2, STRIDE)
-        words[streamsAt + 2 * i + 1] = key1
+      if (labels.length > 0) setStreams(from, shift)
+    }
+
+    function setStreams(from: number, shift: number): void {
+      const start = Math.floor(from / 2 ** 32) * 2 ** 32
+      if (start !== keyed) {
+        keyed = start
+        for (const [i, label] of labels.entries()) keys.set(streamKey(key, label, start), 2 * i)
+      }
+      const passed = Math.imul((from + shift - start) / 2, STRIDE)
+      for (let i = 0; i < keys.length; i += 2) {
+        words[streamsAt + i] = keys[i]! + passed
+        words[streamsAt + i + 1] = keys[i + 1]!
       }
     }
   }
