@@ -1,15 +1,22 @@
+import { isAdapter, openAdapter } from '../checkpoint/adapter.ts'
 import { type Checkpoint, open } from '../checkpoint/checkpoint.ts'
 import { bytesOf, sizeOf } from '../dtype.ts'
+import { adapterAsJson, describeAdapter } from './_adapter.ts'
 import type { Command } from './_command.ts'
 import { bold, bytes, count, dim, harmless, plural, table } from './_text.ts'
 
 export default {
-  summary: 'Show what a checkpoint holds: tensors, dtypes, sizes, architecture, tokenizer.',
+  summary: 'Show what a checkpoint holds: tensors, dtypes, sizes, architecture, tokenizer; of an adapter rank, scale and targets.',
   positionals: 'MODEL',
   count: [1, 1],
   flags: { json: { doc: 'Print everything as JSON.' } },
-  examples: ['merganser inspect models/base', 'merganser inspect model.safetensors --json'],
+  examples: ['merganser inspect models/base', 'merganser inspect model.safetensors --json', 'merganser inspect adapters/math'],
   async run({ positionals, values }) {
+    if (await isAdapter(positionals[0]!)) {
+      const adapter = await openAdapter(positionals[0]!)
+      process.stdout.write(values['json'] === true ? `${JSON.stringify(adapterAsJson(adapter))}\n` : describeAdapter(adapter))
+      return
+    }
     const checkpoint = await open(positionals[0]!)
     process.stdout.write(values['json'] === true ? `${JSON.stringify(asJson(checkpoint))}\n` : describe(checkpoint))
   },
