@@ -4,6 +4,7 @@ import { MergeError } from '../errors.ts'
 import { parseJsonFile, show } from '../json.ts'
 import { type AdapterConfig, readAdapterConfig, scaleOf } from './_adapter_config.ts'
 import { type Checkpoint, type CheckpointTensor, type OpenOptions, open } from './checkpoint.ts'
+import { isHubName } from './hub.ts'
 
 export { type AdapterConfig, scaleOf } from './_adapter_config.ts'
 
@@ -49,7 +50,10 @@ export async function isAdapter(ref: string, { from = [workingFolder()] }: OpenO
 /** The adapter in a folder, from its headers alone. Throws on what is not LoRA, and on variants whose sum with a model is another than W + scale·(B·A). */
 export async function openAdapter(ref: string, { from = [workingFolder()] }: OpenOptions = {}): Promise<Adapter> {
   const path = await findPath(ref, from)
-  if (path === null) throw new MergeError(`no folder ${show(ref)} with an adapter`, { fix: 'check the path of the adapter' })
+  if (path === null) {
+    const download = isHubName(ref) ? `, or download it first: \`hf download ${ref}\`` : ''
+    throw new MergeError(`no folder ${show(ref)} with an adapter`, { fix: `check the path of the adapter${download}` })
+  }
   const entries = await listFolder(path)
   if (entries === null) throw new MergeError(`the adapter ${ref} is not a folder`, { fix: `give the folder that holds ${CONFIG}` })
   const prefix = `${ref.replace(/[\\/]+$/, '')}/`

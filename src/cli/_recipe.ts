@@ -7,7 +7,7 @@ import { openModels } from '../plan/open_models.ts'
 import { findAdapters } from '../plan/open_reference.ts'
 import { type Plan, plan } from '../plan/plan.ts'
 import { MIN_SHARD_BYTES } from '../recipe/fields.ts'
-import { type ParseOptions, parse, readModels } from '../recipe/parse.ts'
+import { type ParseOptions, parse, readReferences } from '../recipe/parse.ts'
 import type { Recipe } from '../recipe/recipe.ts'
 import { type Arguments, type Flag, readBytes, readCount, readSeed, UsageError } from './_command.ts'
 import { harmless, plural } from './_text.ts'
@@ -40,7 +40,7 @@ export function shownNotes(notes: readonly string[]): readonly string[] {
 export async function prepare(text: string, { values }: Arguments): Promise<Prepared> {
   const { recipe: source, options, folder } = await readRecipe(text, values)
   const from = [...new Set([workingFolder(), folder ?? workingFolder()])]
-  const recipe = parse(source, { ...options, adapters: await findAdapters(readModels(source, options), { from }) })
+  const recipe = parse(source, { ...options, adapters: await findAdapters(readReferences(source, options), { from }) })
   const checkpoints = await openModels(recipe, { from })
   const threads = values['threads'] === undefined ? availableParallelism() : readCount('threads', values['threads'] as string)
   const memory = values['memory'] === undefined ? undefined : readBytes('memory', values['memory'] as string)

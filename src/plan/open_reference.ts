@@ -34,7 +34,7 @@ export async function openDelta(reference: ModelRef, base: Checkpoint, options: 
  *
  * @example
  * const models = { base: 'zoo/text/base', math: 'zoo/text/math-lora' }
- * const adapters = await findAdapters(readModels('base + 0.5*math', { models }))
+ * const adapters = await findAdapters(readReferences('base + 0.5*math', { models }))
  * const recipe = parse('base + 0.5*math', { models, adapters })
  * console.log(plan(recipe, await openModels(recipe)).tasks.length)
  */

@@ -40,8 +40,13 @@ export function parse(text: string, options: ParseOptions = {}): Recipe {
   return { ...given, notes: [...given.notes, ...check(given)] }
 }
 
-/** The models of a recipe, before anything else of it is checked: where they are decides what they are. */
-export function readModels(text: string, options: Pick<ParseOptions, 'name' | 'models'> = {}): Recipe['models'] {
+/**
+ * The models of a recipe by name, before anything else of it is checked: where they are decides what they are (`findAdapters`).
+ *
+ * @example
+ * readReferences('base + 0.5*math', { models: { base: 'models/base', math: 'adapters/math' } }).math.path // 'adapters/math'
+ */
+export function readReferences(text: string, options: Pick<ParseOptions, 'name' | 'models'> = {}): Recipe['models'] {
   return readAny(sourceOf(text, options), options).recipe.models
 }
 
