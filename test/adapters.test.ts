@@ -490,6 +490,23 @@ describe('an adapter that cannot be added', () => {
   })
 })
 
+describe('an adapter alone gives nothing but a difference', () => {
+  const refused = (rest: string) => () => parse(`models: {math: ./math, base: base}\nmerge: base + math\n${rest}\n`, { name: 'recipe.yml', adapters: new Set(['math']) })
+  test.each([
+    ['rules: [{tensors: "*.up_proj.*", from: math}]', 'math is an adapter, and has no whole tensors\n  at recipe.yml:3:10'],
+    ['output: {config_from: math}', 'math is an adapter, and has no config or tokenizer\n  at recipe.yml\n  fix: name a model'],
+    ['output: {tokenizer_from: math}', 'math is an adapter, and has no config or tokenizer'],
+    ['tokenizer: {source: base}', 'the rows of math cannot be matched by token: it is an adapter alone\n  at recipe.yml:3:1\n  3 | tokenizer: {source: base}'],
+  ])('%s', (rest, message) => {
+    expect(refused(rest)).toThrow(message)
+  })
+
+  test('advice names a model, not the adapter', () => {
+    const parsed = () => parse('math', { models: { code: 'code', math: 'math', llama: 'base' }, adapters: new Set(['math', 'code']) })
+    expect(parsed).toThrow('fix: add it to a model: `llama + math`')
+  })
+})
+
 describe('on the command line', () => {
   test('a model with an adapter, and an adapter alone', () => {
     expect(merganser(folder, 'merge', 'x', 'together', '--model', 'x=base+math', '--dtype', 'f32')).toMatchObject({ status: 0, stderr: '' })

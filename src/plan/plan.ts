@@ -73,7 +73,7 @@ export interface Plan {
   readonly companions: readonly Companion[]
   readonly memory: MemoryPlan
   readonly totals: {
-    /** Bytes of input tensors, counted once for every time they are read. */
+    /** Bytes of input tensors, counted once for every time they are read; what an adapter changes as the float32 that it becomes. */
     readonly read: number
     readonly written: number
     /** Most passes that any tensor takes. */
