@@ -409,6 +409,7 @@ describe('an adapter that cannot be added', () => {
       `${UP}: lora_A of shape [2,3] and lora_B of shape [4,1] have no rank in common`,
     ],
     ['a rank that the config does not tell', plain(), { r: 8 }, `${UP}: its tensors have rank 1, and adapter_config.json says 8`],
+    ['nothing', {}, {}, 'the adapter holds no tensors\n  at bad/adapter_model.safetensors'],
     [
       'another kind',
       plain(),

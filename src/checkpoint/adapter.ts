@@ -69,6 +69,7 @@ export async function openAdapter(ref: string, { from = [workingFolder()] }: Ope
   const configText = await readText(`${path}/${CONFIG}`, where)
   const config = readAdapterConfig(where, parseJsonFile(where, configText, 'correct the file, or take it anew from the adapter’s source'))
   const { files, tensors } = await open(`${prefix}${WEIGHTS}`, { from })
+  if (tensors.size === 0) throw new MergeError('the adapter holds no tensors', { where: prefix + WEIGHTS, fix: 'save it again with PEFT' })
   return { ref, path, config, configText, files, tensors, ...sortTensors(prefix + WEIGHTS, config, tensors) }
 }
 

@@ -4,6 +4,7 @@ import { MergeError } from '../errors.ts'
 import { faultAt, nearest } from '../recipe/locate.ts'
 import type { ModelRef, Recipe } from '../recipe/recipe.ts'
 import { referenceText } from '../recipe/references.ts'
+import { wholeModels } from '../recipe/walk.ts'
 import { chooseDonor } from './donor.ts'
 import { locateModel, openDelta, openReference } from './open_reference.ts'
 
@@ -39,7 +40,7 @@ export async function openModels(recipe: Recipe, options: OpenOptions = {}): Pro
   async function openAll(): Promise<Map<string, Checkpoint>> {
     const entries = Object.entries(recipe.models)
     const whole = await Promise.all(
-      entries.map(async ([name, reference]) => [name, reference.isAdapter ? null : await at(reference, () => openReference(recipe, reference, options))] as const),
+      entries.map(async ([name, reference]) => [name, reference.isAdapter ? null : await at(reference, () => openReference(reference, recipe.form, options))] as const),
     )
     const base = whole.find(([name]) => name === chooseDonor(recipe))?.[1]
     const all = await Promise.all(
@@ -62,7 +63,7 @@ export async function openModels(recipe: Recipe, options: OpenOptions = {}): Pro
 
 /** The models whose tokenizers take part in the choice of the vocabulary, or of the chat template. */
 function tokenizersWanted(recipe: Recipe): readonly string[] {
-  if (recipe.tokenizer || recipe.chatTemplate?.kind === 'auto') return Object.keys(recipe.models)
+  if (recipe.tokenizer || recipe.chatTemplate?.kind === 'auto') return wholeModels(recipe.models)
   return recipe.chatTemplate ? [recipe.output.tokenizerFrom ?? chooseDonor(recipe)] : []
 }
 

@@ -7,7 +7,7 @@ import type { ModelRef, Recipe } from '../recipe/recipe.ts'
 import { referenceText } from '../recipe/references.ts'
 
 /** The model that a reference leads to, with its adapter added if it names one. */
-export async function openReference({ form }: Recipe, reference: ModelRef, options: OpenOptions): Promise<Checkpoint> {
+export async function openReference(reference: ModelRef, form: Recipe['form'], options: OpenOptions = {}): Promise<Checkpoint> {
   const path = await locateModel(reference, options)
   const { lora } = await readingOf(reference, options)
   const text = referenceText({ ...reference, text: lora ? null : reference.text, lora: null })
@@ -39,17 +39,13 @@ export async function openDelta(reference: ModelRef, base: Checkpoint, options: 
  * console.log(plan(recipe, await openModels(recipe)).tasks.length)
  */
 export async function findAdapters(models: Recipe['models'], options: OpenOptions = {}): Promise<ReadonlySet<string>> {
-  const found = await Promise.all(
-    Object.entries(models).map(async ([name, reference]) => {
-      const path = (await readingOf(reference, options)).lora ? null : await locateModel(reference, options).catch(() => null) // what is not there, openModels tells
-      return path !== null && (await isAdapter(path, options)) ? [name] : []
-    }),
-  )
+  const leadsToOne = async (reference: ModelRef): Promise<boolean> => !(await readingOf(reference, options)).lora && isAdapter(await locateModel(reference, options), options)
+  const found = await Promise.all(Object.entries(models).map(async ([name, reference]) => ((await leadsToOne(reference).catch(() => false)) ? [name] : []))) // what fails here, openModels tells
   return new Set(found.flat())
 }
 
 /** The path of a model without its adapter. */
-export async function locateModel(reference: ModelRef, options: OpenOptions): Promise<string> {
+export async function locateModel(reference: ModelRef, options: OpenOptions = {}): Promise<string> {
   const { path, revision } = await readingOf(reference, options)
   return locate(path, revision, options)
 }
