@@ -516,6 +516,12 @@ describe('on the command line', () => {
     expect(merganser(folder, 'merge', 'recipe.yml', 'mixed')).toMatchObject({ status: 0, stderr: '' })
   })
 
+  test('inspect shows a model with its adapter, without files that lie nowhere', () => {
+    const { files, tensors } = JSON.parse(merganser(folder, 'inspect', 'base+math', '--json').stdout)
+    expect(files.map((f: { name: string }) => f.name)).toEqual(['model.safetensors', 'adapter_model.safetensors'])
+    expect(tensors.filter((t: { computed?: boolean }) => t.computed).map((t: { name: string }) => t.name)).toEqual([`${UP}.weight`, `${DOWN}.weight`])
+  })
+
   test('inspect shows what an adapter is', () => {
     const { stdout, status } = merganser(folder, 'inspect', 'math')
     expect(status).toBe(0)
