@@ -1,5 +1,5 @@
 import { rowsOf, type Tensor } from '../algebra/tensor.ts'
-import type { Locator } from '../bytes/source.ts'
+import type { InputLocator } from '../bytes/low_rank.ts'
 import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.ts'
 import { isIdentity, type RowMap } from '../checkpoint/rows.ts'
 import { bytesOf, type DType, type FloatDType, isFloat, sizeOf } from '../dtype.ts'
@@ -11,6 +11,7 @@ import { checkCompatible } from './compatible.ts'
 import { chooseDonor } from './donor.ts'
 import { bytesGathered, type Gathered, gatherBytes, type Table } from './gathered.ts'
 import { indexOf, layOut, type OutputFile } from './layout.ts'
+import { lowRankBytes, lowRankFiles } from './low_rank.ts'
 import { createLowering, type Input, type Lowered } from './lower.ts'
 import type { Matched, VocabularyTable } from './matching.ts'
 import { notesOf } from './notes.ts'
@@ -28,7 +29,7 @@ export interface InputFile {
   readonly model: string
   /** The model's folder, or its one file: nothing may be written there. */
   readonly modelPath: string
-  readonly locator: Locator
+  readonly locator: InputLocator
   readonly size: number
   readonly version: string
   readonly headerHash: string
@@ -72,7 +73,7 @@ export interface Plan {
   readonly companions: readonly Companion[]
   readonly memory: MemoryPlan
   readonly totals: {
-    /** Bytes of input tensors, counted once for every time they are read. */
+    /** Bytes of input tensors, counted once for every time they are read; what an adapter changes as the float32 that it becomes. */
     readonly read: number
     readonly written: number
     /** Most passes that any tensor takes. */
@@ -126,7 +127,7 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
   const outputs = layOut(placeable, provenance(recipe, checkpoints, donor), recipe.output.shardSize)
   const { tasks, programs } = compileAll()
   const rowMaps = tasks.some(task => task.sources.some(source => source.rows)) ? lowering.matching!.maps : []
-  const memory = memoryFor(tasks, programs, rowMaps, options)
+  const memory = memoryFor(tasks, programs, rowMaps, lowRankBytes(lowRankFiles(inputs.files)), options)
   const companions = companionsOf(recipe, checkpoints, donor, lowered, indexOf(outputs), lowering)
   const written = outputs.reduce((sum, file) => sum + file.size, 0)
   return {
@@ -196,7 +197,8 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
   }
 
   function outputDType({ inputs: read, copyOf }: Lowered): DType {
-    const { dtype } = tensorOf(copyOf ?? read.find(input => input.model === donor) ?? read[0]!)
+    const tensor = tensorOf(copyOf ?? read.find(input => input.model === donor) ?? read[0]!)
+    const dtype = tensor.outputDType ?? tensor.dtype
     return isFloat(dtype) ? (recipe.output.dtype ?? dtype) : dtype
   }
 }
@@ -224,12 +226,12 @@ function distinctNeeds(tasks: readonly Task[], programs: readonly Program[]): { 
 
 const SMALLEST: Tiling = { chunk: 256 } // that plan/budget.ts comes down to
 
-/** The memory of the engine; row maps are held by this thread and by each other besides. */
-function memoryFor(tasks: readonly Task[], programs: readonly Program[], rowMaps: readonly RowMap[], options: PlanOptions): MemoryPlan {
+/** The memory of the engine; row maps are held by this thread and by each other besides, and what adapters take (`adapting`) by each other. */
+function memoryFor(tasks: readonly Task[], programs: readonly Program[], rowMaps: readonly RowMap[], adapting: number, options: PlanOptions): MemoryPlan {
   const budget = options.memory ?? DEFAULT_MEMORY
   const threads = Math.min(MAX_THREADS, options.threads ?? (globalThis.navigator?.hardwareConcurrency as number | undefined) ?? DEFAULT_THREADS)
   const gathering = gatherBytes(rowMaps, tasks)
-  const beside = gathering * (threads + 1)
+  const beside = gathering * (threads + 1) + adapting * threads
   const request = {
     threads,
     tiling: options.tiling,
@@ -244,8 +246,8 @@ function memoryFor(tasks: readonly Task[], programs: readonly Program[], rowMaps
     const { perThread } = planMemory({ ...request, memory: Number.POSITIVE_INFINITY, rereading: [], tiling: options.tiling ?? SMALLEST })
     const megabytes = (bytes: number): number => Math.ceil(bytes / 1e5) / 10
     throw new MergeError(`a memory budget of ${Math.floor(budget / 1e5) / 10} MB is too small for this merge`, {
-      where: `matching the rows of embeddings takes ${megabytes(beside)} MB, in ${threads} thread${threads === 1 ? '' : 's'} and this one`,
-      fix: `set --memory to ${megabytes(perThread * threads + beside)}MB or more${threads > 1 ? `, or --threads 1 with ${megabytes(perThread + 2 * gathering)}MB` : ''}`,
+      where: `${gathering > 0 ? 'matching the rows of embeddings' : ''}${gathering > 0 && adapting > 0 ? ' and ' : ''}${adapting > 0 ? 'computing with adapters' : ''} takes ${megabytes(beside)} MB, in ${threads} thread${threads === 1 ? '' : 's'}${gathering > 0 ? ' and this one' : ''}`,
+      fix: `set --memory to ${megabytes(perThread * threads + beside)}MB or more${threads > 1 ? `, or --threads 1 with ${megabytes(perThread + 2 * gathering + adapting)}MB` : ''}`,
     })
   }
 }

@@ -83,6 +83,8 @@ export interface ModelRef {
   readonly revision: string | null
   /** An adapter to add. */
   readonly lora: { readonly path: string; readonly revision: string | null } | null
+  /** Set where it leads to an adapter alone, which is a task vector. Only its folder tells, so whoever has looked says it to `parse`. */
+  readonly isAdapter?: true
   /** Null when it was named on the command line or in code, not in the text. */
   readonly at: At | null
 }
