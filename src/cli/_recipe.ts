@@ -39,11 +39,22 @@ export function shownNotes(notes: readonly string[]): readonly string[] {
 /** From a recipe file or an expression on the command line to a plan: everything that reads headers only. `opened` is told before the plan is made. */
 export async function prepare(text: string, { values }: Arguments, opened: (checkpoints: Iterable<Checkpoint>, threads: number) => void = () => {}): Promise<Prepared> {
   const { recipe: source, options, folder } = await readRecipe(text, values)
-  const from = [...new Set([workingFolder(), folder ?? workingFolder()])]
-  const recipe = parse(source, { ...options, adapters: await findAdapters(readReferences(source, options), { from }) })
+  return prepareText(source, options, { values, from: [...new Set([workingFolder(), folder ?? workingFolder()])], opened })
+}
+
+interface Preparation {
+  readonly values: Arguments['values']
+  /** Folders in which paths are looked up. */
+  readonly from?: readonly string[]
+  opened?(checkpoints: Iterable<Checkpoint>, threads: number): void
+}
+
+/** As `prepare`, for the text of a recipe. */
+export async function prepareText(text: string, options: ParseOptions, { values, from = [workingFolder()], opened }: Preparation): Promise<Prepared> {
+  const recipe = parse(text, { ...options, adapters: await findAdapters(readReferences(text, options), { from }) })
   const checkpoints = await openModels(recipe, { from })
   const threads = values['threads'] === undefined ? availableParallelism() : readCount('threads', values['threads'] as string)
-  opened(checkpoints.values(), threads)
+  opened?.(checkpoints.values(), threads)
   const memory = values['memory'] === undefined ? undefined : readBytes('memory', values['memory'] as string)
   return { recipe, checkpoints, plan: plan(recipe, checkpoints, { threads, memory }) }
 }

@@ -1,5 +1,6 @@
 import { openAdapter } from '../checkpoint/adapter.ts'
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
+import { isVector, openVector, vectorBase } from '../checkpoint/vector.ts'
 import { bytesOf, sizeOf } from '../dtype.ts'
 import { findAdapters, locateModel, openReference } from '../plan/open_reference.ts'
 import { referenceOf, referenceText } from '../recipe/references.ts'
@@ -15,6 +16,12 @@ export default {
   examples: ['merganser inspect models/base', 'merganser inspect model.safetensors --json', 'merganser inspect adapters/math'],
   async run({ positionals, values }) {
     const reference = referenceOf(positionals[0]!, null)
+    const path = await locateModel(reference).catch(() => null) // openReference tells what is wrong with it
+    if (path !== null && (await isVector(path))) {
+      const vector = { ...(await openVector(path)), ref: referenceText(reference) }
+      process.stdout.write(values['json'] === true ? `${JSON.stringify({ ...asJson(vector), taskVectorOf: vectorBase(vector) })}\n` : describe(vector))
+      return
+    }
     if ((await findAdapters({ adapter: reference })).size > 0) {
       const adapter = { ...(await openAdapter(await locateModel(reference))), ref: referenceText(reference) }
       process.stdout.write(values['json'] === true ? `${JSON.stringify(adapterAsJson(adapter))}\n` : describeAdapter(adapter))
@@ -54,8 +61,9 @@ function describe(c: Checkpoint): string {
   const dtypes = new Map<string, number>()
   for (const t of c.tensors.values()) dtypes.set(t.dtype, (dtypes.get(t.dtype) ?? 0) + sizeOf(t.shape))
   const tokenizer = tokenizerFiles(c)
+  const base = vectorBase(c)
   const facts = [
-    ['architecture', c.architecture ?? 'unknown (no config.json)'],
+    base === null ? ['architecture', c.architecture ?? 'unknown (no config.json)'] : ['task vector', `of a fine-tune of ${base}`],
     ['parameters', `${count(parametersOf(c))}  (${[...dtypes].map(([d, n]) => (dtypes.size === 1 ? d : `${d} ${count(n)}`)).join(', ')})`],
     ['layers', c.layers.count === 0 ? 'none recognised' : [...c.layers.stacks].map(([stack, n]) => `${n} in ${stack}`).join(', ')],
     ['files', `${plural(filesOf(c).length, 'file')}, ${bytes(size)}`],

@@ -2,6 +2,7 @@ import { addAdapter, deltaOf } from '../checkpoint/adapted.ts'
 import { isAdapter, openAdapter } from '../checkpoint/adapter.ts'
 import { type Checkpoint, exists, type OpenOptions, open } from '../checkpoint/checkpoint.ts'
 import { findInHubCache, isHubName } from '../checkpoint/hub.ts'
+import { isVector, openVector, vectorFor } from '../checkpoint/vector.ts'
 import { MergeError } from '../errors.ts'
 import type { ModelRef, Recipe } from '../recipe/recipe.ts'
 import { referenceText } from '../recipe/references.ts'
@@ -18,19 +19,28 @@ export async function openReference(reference: ModelRef, form: Recipe['form'], o
         : `write it behind a model, \`path/to/model+${text}\`, or tell \`parse\` that it is a task vector: its \`adapters\`, which \`findAdapters\` finds`
     throw new MergeError(`${text} is an adapter, not a model`, { fix })
   }
+  if (await isVector(path, options)) {
+    const fix =
+      form === 'mergekit'
+        ? 'mergekit’s form knows no task vectors: write an expression, `base + 0.5*tau`'
+        : 'tell `parse` that it is one: its `adapters`, which `findAdapters` finds'
+    throw new MergeError(`${text} is a task vector, not a model`, { fix })
+  }
   const base = { ...(await open(path, options)), ref: text } // the folder of a snapshot is this machine's own
   if (!lora) return base
   const adapter = await openAdapter(await locate(lora.path, lora.revision, options), options)
   return addAdapter(base, { ...adapter, ref: referenceText({ ...reference, text: null, ...lora, lora: null }) })
 }
 
-/** An adapter alone, as what it adds to `base`. */
+/** An adapter alone or a task vector, as what it adds to `base`. */
 export async function openDelta(reference: ModelRef, base: Checkpoint, options: OpenOptions): Promise<Checkpoint> {
-  return deltaOf({ ...(await openAdapter(await locateModel(reference, options), options)), ref: referenceText(reference) }, base)
+  const path = await locateModel(reference, options)
+  if (await isVector(path, options)) return vectorFor({ ...(await openVector(path, options)), ref: referenceText(reference) }, base)
+  return deltaOf({ ...(await openAdapter(path, options)), ref: referenceText(reference) }, base)
 }
 
 /**
- * The names of those models which are adapters alone. Such a model is a task vector, which `parse` must be told, as it opens no folder.
+ * The names of those models which are adapters alone, or extracted task vectors. Such a model is a task vector, which `parse` must be told, as it opens no folder.
  *
  * @example
  * const models = { base: 'zoo/text/base', math: 'zoo/text/math-lora' }
@@ -39,7 +49,11 @@ export async function openDelta(reference: ModelRef, base: Checkpoint, options: 
  * console.log(plan(recipe, await openModels(recipe)).tasks.length)
  */
 export async function findAdapters(models: Recipe['models'], options: OpenOptions = {}): Promise<ReadonlySet<string>> {
-  const leadsToOne = async (reference: ModelRef): Promise<boolean> => !(await readingOf(reference, options)).lora && isAdapter(await locateModel(reference, options), options)
+  const leadsToOne = async (reference: ModelRef): Promise<boolean> => {
+    if ((await readingOf(reference, options)).lora) return false
+    const path = await locateModel(reference, options)
+    return (await isAdapter(path, options)) || isVector(path, options)
+  }
   const found = await Promise.all(Object.entries(models).map(async ([name, reference]) => ((await leadsToOne(reference).catch(() => false)) ? [name] : []))) // what fails here, openModels tells
   return new Set(found.flat())
 }

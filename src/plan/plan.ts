@@ -2,6 +2,7 @@ import { rowsOf, type Tensor } from '../algebra/tensor.ts'
 import type { InputLocator } from '../bytes/low_rank.ts'
 import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.ts'
 import { isIdentity, type RowMap } from '../checkpoint/rows.ts'
+import { VECTOR_STEM } from '../checkpoint/vector.ts'
 import { bytesOf, type DType, type FloatDType, isFloat, sizeOf } from '../dtype.ts'
 import { assert, MergeError } from '../errors.ts'
 import type { Recipe } from '../recipe/recipe.ts'
@@ -117,14 +118,14 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
   const lowered = new Map<string, Lowered>()
   for (const name of names) {
     const formula = lowering.lower(name)
-    if (formula) lowered.set(name, formula)
+    if (formula && !(recipe.result === 'vector' && isInteger(formula))) lowered.set(name, formula)
   }
   if (lowered.size === 0) throw new MergeError('the merge has no tensors', { where: recipe.source.name, fix: 'leave at least one tensor undropped' })
   checkVocabulary(recipe, checkpoints.get(donor)!, lowered)
 
   const inputs = inputFiles(checkpoints)
   const placeable = [...lowered].map(([name, { shape }]) => ({ name, shape, dtype: outputDType(lowered.get(name)!) }))
-  const outputs = layOut(placeable, provenance(recipe, checkpoints, donor), recipe.output.shardSize)
+  const outputs = layOut(placeable, provenance(recipe, checkpoints, donor), recipe.output.shardSize, recipe.result === 'vector' ? VECTOR_STEM : 'model')
   const { tasks, programs } = compileAll()
   const rowMaps = tasks.some(task => task.sources.some(source => source.rows)) ? lowering.matching!.maps : []
   const memory = memoryFor(tasks, programs, rowMaps, lowRankBytes(lowRankFiles(inputs.files)), options)
@@ -196,10 +197,15 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
     return checkpoints.get(model)!.tensors.get(tensor)!
   }
 
+  /** Of integers there is no difference to take. */
+  function isInteger({ copyOf }: Lowered): boolean {
+    return copyOf !== null && !isFloat(tensorOf(copyOf).dtype)
+  }
+
   function outputDType({ inputs: read, copyOf }: Lowered): DType {
     const tensor = tensorOf(copyOf ?? read.find(input => input.model === donor) ?? read[0]!)
     const dtype = tensor.outputDType ?? tensor.dtype
-    return isFloat(dtype) ? (recipe.output.dtype ?? dtype) : dtype
+    return isFloat(dtype) ? (recipe.output.dtype ?? (recipe.result === 'vector' ? 'F32' : dtype)) : dtype
   }
 }
 

@@ -29,6 +29,14 @@ export function requireModel(expression: Expression, recipe: Recipe): void {
   throw faultAt(source, expression.at, `the weights add up to ${rounded(worst)} at ${place}, not to 1`, fix)
 }
 
+/** Throws unless the expression is a task vector. */
+export function requireVector(expression: Expression, recipe: Recipe): void {
+  const masses = massOf(expression, recipe)
+  if (masses !== null && isAll(masses, 0)) return
+  const what = masses === null ? 'the expression is a number' : 'this is a model, not a task vector'
+  throw faultAt(recipe.source, expression.at, what, 'subtract the base: `math - base`')
+}
+
 function wrongMass(whole: Expression, mass: number, recipe: Recipe): MergeError {
   const { source } = recipe
   const all = termsOf(whole, 1, recipe)

@@ -1,6 +1,6 @@
 import { MergeError } from '../errors.ts'
 import type { AnyMethod } from '../methods/method.ts'
-import { requireModel } from './advice.ts'
+import { requireModel, requireVector } from './advice.ts'
 import { faultAt } from './locate.ts'
 import { methodAt, own } from './lookup.ts'
 import { isAll, massOf } from './mass.ts'
@@ -17,7 +17,8 @@ type Call = Extract<Expression, { kind: 'call' }>
 export function check(recipe: Recipe): readonly Note[] {
   const notes = [recipe.merge, ...recipe.rules.flatMap(r => (r.action.kind === 'merge' ? [r.action.expression] : []))].flatMap(expression => {
     const found = checkParts(recipe, expression)
-    requireModel(expression, recipe)
+    if (recipe.result === 'vector') requireVector(expression, recipe)
+    else requireModel(expression, recipe)
     return found
   })
   for (const { action, at } of recipe.rules) if (action.kind === 'from') modelNamed(recipe.source, at, action.model, recipe.models)

@@ -18,6 +18,8 @@ export interface ParseOptions {
   /** Taken instead of what the recipe says. */
   readonly output?: Partial<Recipe['output']>
   readonly seed?: number
+  /** Asks for a task vector: an expression such as `math - base`, whose weights add up to 0. */
+  readonly result?: 'vector'
   /** Names of models that are adapters alone, as `findAdapters` finds them: task vectors. */
   readonly adapters?: ReadonlySet<string>
 }
@@ -34,7 +36,13 @@ export function parse(text: string, options: ParseOptions = {}): Recipe {
   const source = sourceOf(text, options)
   const { recipe, lets } = readAny(source, options)
   const models = recipe.form === 'mergekit' ? recipe.models : marked(recipe.models, options.adapters ?? new Set()) // mergekit knows adapters only beside a model
-  const given: Recipe = { ...recipe, models, output: { ...recipe.output, ...options.output }, seed: options.seed ?? recipe.seed }
+  const given: Recipe = {
+    ...recipe,
+    ...(options.result ? { result: options.result } : {}),
+    models,
+    output: { ...recipe.output, ...options.output },
+    seed: options.seed ?? recipe.seed,
+  }
   checkOptions(given)
   for (const expression of lets) checkLet(given, expression)
   return { ...given, notes: [...given.notes, ...check(given)] }

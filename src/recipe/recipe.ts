@@ -122,6 +122,8 @@ export interface Recipe {
   readonly tokenizer: TokenizerRequest | null
   /** Null keeps the template that comes with the tokenizer. */
   readonly chatTemplate: ChatTemplateRequest | null
+  /** Set where the recipe gives a task vector instead of a model. */
+  readonly result?: 'vector'
   readonly seed: number
   /** Harmless oddities met while reading (a filter that can never match, a parameter without effect). */
   readonly notes: readonly Note[]
