@@ -31,6 +31,8 @@ async function bench(flags) {
   const out = resolve(flags.out ?? dir)
   const work = join(out, `run-${process.pid}`)
   preparePlace(dir, bytesToMake(dir, request, methods) + SLACK)
+  preparePlace(out, SLACK)
+  if (mergekit) await importMergekit(mergekit) // what is wrong with it is told before anything is measured
   console.log(describeMachine({ dir, out, threads }))
   try {
     mkdirSync(work, { recursive: true })

@@ -126,6 +126,35 @@ test('an input that was touched since does not go on either', async () => {
   expect(isWhole('touched')).toBe(true)
 })
 
+test('an input that is written to while it is read leaves no model: what was read is neither of its two states', async () => {
+  const file = join(folder, 'math/model.safetensors')
+  const before = readFileSync(file)
+  try {
+    let isWritten = false
+    const { stderr, status } = await killedWhen(() => {
+      if (!isWritten && finishedIn('mixed') > 3) {
+        writeFileSync(file, before, { flag: 'r+' }) // the same bytes at another time: nobody can tell what stood there in between
+        isWritten = true
+      }
+      return false
+    }, ['mixed', '--threads', '1'])
+    expect(stderr).toContain('error: model.safetensors of math has changed while it was read\n')
+    expect(stderr).toContain('  fix: let nothing else write to the inputs, and start again\n')
+    expect(status).toBe(1)
+    expect(existsSync(join(folder, 'mixed'))).toBe(false)
+    expect(merganser(folder, 'merge', 'recipe.yml', 'mixed').status).toBe(0)
+  } finally {
+    writeFileSync(file, before)
+  }
+})
+
+test('starting over says that an unfinished merge is thrown away', async () => {
+  await killedWhen(() => finishedIn('again') > 3, ['again'])
+  const { stderr, status } = merganser(folder, 'merge', 'recipe.yml', 'again')
+  expect(stderr).toMatch(/^note: \d+ tensors of an unfinished merge are written anew: --resume would have gone on with it\n$/)
+  expect(status).toBe(0)
+})
+
 test('two merges into one folder: the second is refused', async () => {
   let second: ReturnType<typeof merganser> | undefined
   await killedWhen(

@@ -38,7 +38,7 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
   let lock: Lock | null = null
   return { name: path, begin, write, copy, record, finish, abandon }
 
-  async function begin(request: SinkRequest): Promise<{ finished: ReadonlySet<number>; locators: readonly SinkLocator[] }> {
+  async function begin(request: SinkRequest): Promise<Begun> {
     refuseFinal = () => refuseExisting(final, path, { force, isOfModel: request.isOfModel })
     refuseInputs(request.inputs)
     await refuseUnreadable(request.inputs)
@@ -54,11 +54,12 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
     }
   }
 
-  async function beginLocked(request: SinkRequest): Promise<{ finished: ReadonlySet<number>; locators: readonly SinkLocator[] }> {
+  async function beginLocked(request: SinkRequest): Promise<Begun> {
     await bringBackReplaced()
     await refuseFinal()
     const finished = resume ? await unfinishedRun(request) : new Set<number>()
     const isResumed = finished.size > 0
+    const discarded = resume ? 0 : ((await readJournal(journal))?.finished.size ?? 0)
     if (!isResumed) await changing(clear)
     if (!isResumed) await refuseFullDisk(request.bytes)
     await changing(() => makeFolder(model))
@@ -74,7 +75,7 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
         return { file }
       }),
     )
-    return { finished, locators }
+    return { finished, discarded, locators }
   }
 
   /** A kill between the two renames of `finish` leaves the old model aside: put it back. */
@@ -147,11 +148,12 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
     })
   }
 
-  async function copy(file: string, from: string): Promise<void> {
+  async function copy(file: string, from: string): Promise<boolean> {
     await changing(async () => {
       await makeFolder(dirname(join(model, file)))
       await copyFile(from, join(model, file))
     })
+    return true
   }
 
   function record(tasks: readonly number[]): void {
@@ -195,6 +197,8 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
     }
   }
 }
+
+type Begun = Awaited<ReturnType<Sink['begin']>>
 
 /** A folder and those above it. One by one: Node's own recursion never ends below /proc, where making a folder fails with ENOENT. */
 async function makeFolder(path: string): Promise<void> {

@@ -20,10 +20,16 @@ export interface SinkRequest {
 export interface Sink {
   readonly name: string
   /** Checks that the output may be written there and that it fits; reserves the files. Throws before anything is changed. */
-  begin(request: SinkRequest): Promise<{ readonly finished: ReadonlySet<number>; readonly locators: readonly SinkLocator[] }>
+  begin(request: SinkRequest): Promise<{
+    readonly finished: ReadonlySet<number>
+    /** How many tasks of an unfinished run were thrown away. */
+    readonly discarded?: number
+    readonly locators: readonly SinkLocator[]
+  }>
   /** Bytes into a reserved file, or all of a new one. */
   write(file: string, at: number, bytes: Uint8Array): Promise<void>
-  copy(file: string, from: string): Promise<void>
+  /** Gives whether the file is kept. */
+  copy(file: string, from: string): Promise<boolean>
   /** Notes tasks as complete: they will not be done again. */
   record(tasks: readonly number[]): void
   /** Makes the output durable and gives it its final name. */
@@ -65,7 +71,7 @@ export function memorySink(name = 'memory'): MemorySink {
       if (known) known.set(bytes, at)
       else files.set(file, bytes.slice())
     },
-    copy: async () => {}, // companions are for folders: a model in memory is its tensors
+    copy: async () => false, // companions are for folders: a model in memory is its tensors
     record: () => {},
     finish: async () => {},
     abandon: async () => files.clear(),

@@ -1,3 +1,4 @@
+import { statPath } from '../bytes/file.ts'
 import type { Sink } from '../bytes/sink.ts'
 import { isModelFile } from '../checkpoint/checkpoint.ts'
 import { bytesOf } from '../dtype.ts'
@@ -16,7 +17,15 @@ import { type Nonfinite, startOf, type UnitResult } from './units.ts'
 
 /** What happens while a plan runs, in order. Bytes and tensors count up to the totals of `start`. */
 export type Event =
-  | { readonly kind: 'start'; readonly tensors: number; readonly read: number; readonly written: number; readonly resumed: number }
+  | {
+      readonly kind: 'start'
+      readonly tensors: number
+      readonly read: number
+      readonly written: number
+      readonly resumed: number
+      /** Tensors that an unfinished run had written, and that are written anew as nobody asked to go on with it. */
+      readonly discarded: number
+    }
   | { readonly kind: 'progress'; readonly tensors: number; readonly read: number; readonly written: number }
   | ({ readonly kind: 'nonfinite' } & Nonfinite)
   | {
@@ -53,7 +62,11 @@ export const INLINE_BYTES = 4_000_000 // below this, threads take longer to star
  */
 export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false, signal }: ExecuteOptions = {}): AsyncGenerator<Event, void, void> {
   const begun = performance.now()
-  const { finished, locators } = await sink.begin({
+  const {
+    finished,
+    discarded = 0,
+    locators,
+  } = await sink.begin({
     bytes: plan.totals.disk,
     fingerprint: await fingerprintOf(plan, allowNonfinite),
     inputs: pathsRead(plan),
@@ -71,8 +84,9 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
   const count = { tensors: 0, read: 0, written: 0 }
   let keep = true
   let isComplete = false
+  const left = new Set<string>()
   try {
-    yield { kind: 'start', ...total, resumed: finished.size } // inside: who stops listening here gives up the merge too
+    yield { kind: 'start', ...total, resumed: finished.size, discarded } // inside: who stops listening here gives up the merge too
     for (const file of plan.outputs) await sink.write(file.name, 0, headerOf(file.tensors, file.metadata).header)
     void schedule(plan, finished, pool, result => queue.push(result)).then(queue.end, queue.fail)
     for await (const result of queue.all()) {
@@ -90,9 +104,12 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
     }
     for (const companion of plan.companions) {
       if ('text' in companion) await sink.write(companion.name, 0, new TextEncoder().encode(companion.text))
-      else await sink.copy(companion.name, companion.path)
+      else if (!(await sink.copy(companion.name, companion.path))) left.add(companion.name)
     }
     await pool.close()
+    keep = false // what was read from a file that has changed is neither of its two states
+    await refuseChanged(plan)
+    keep = true
     await sink.finish()
     isComplete = true
   } finally {
@@ -101,7 +118,7 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
       await sink.abandon(keep)
     }
   }
-  const files = [...plan.outputs.map(o => o.name), ...plan.companions.map(c => c.name)]
+  const files = [...plan.outputs.map(o => o.name), ...plan.companions.map(c => c.name).filter(name => !left.has(name))]
   yield { kind: 'done', output: sink.name, files, ...count, seconds: (performance.now() - begun) / 1000 }
 }
 
@@ -109,6 +126,14 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
 function pathsRead({ inputs, companions }: Plan): string[] {
   const files = [...inputs.flatMap(({ locator }) => ('file' in locator ? [locator.file] : [])), ...companions.flatMap(c => ('path' in c ? [c.path] : []))]
   return [...new Set([...inputs.map(i => i.modelPath), ...files])]
+}
+
+/** An input that somebody has written to meanwhile may have been read half old and half new. */
+async function refuseChanged({ inputs }: Plan): Promise<void> {
+  for (const { name, model, locator, version } of inputs) {
+    if (!('file' in locator) || (await statPath(locator.file, name))?.version === version) continue
+    throw new MergeError(`${name} of ${model} has changed while it was read`, { where: locator.file, fix: 'let nothing else write to the inputs, and start again' })
+  }
 }
 
 /** Hands all unfinished tasks to the pool, large ones in ranges, small ones by the dozen. */
@@ -188,7 +213,8 @@ function nonfiniteError({ tensor, model, index, value }: Nonfinite): MergeError 
   }
   if (model !== null) return new MergeError(`${model} contains ${name}`, { where, fix: 'use an undamaged copy of the model, or pass --allow-nonfinite to merge all the same' })
   const what = Number.isFinite(value) ? `the value ${value} is too large for the output's dtype` : `the merge gives ${name}`
-  return new MergeError(what, { where, fix: 'write a wider dtype (bf16 or f32) or lower the weights, or pass --allow-nonfinite to write it all the same' })
+  const wider = Number.isFinite(value) && Math.abs(value) < 3e38 ? 'write a wider dtype (bf16 or f32) or lower the weights' : 'lower the weights'
+  return new MergeError(what, { where, fix: `${wider}, or pass --allow-nonfinite to write it all the same` })
 }
 
 /** Equal for plans that write the same bytes from the same inputs; memory, threads and tiling do not matter. */

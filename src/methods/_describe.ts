@@ -45,7 +45,14 @@ export function describeMethod(name: string, method: AnyMethod): MethodText {
 export function rangeOf(spec: Param): { readonly fallback: string; readonly range: string; readonly short: string } {
   if (spec.scope === 'flag') return { fallback: String(spec.default), range: 'true, false', short: ` (${spec.default})` }
   if (spec.scope === 'choice') return { fallback: String(spec.default), range: spec.values.join(', '), short: ` (${spec.default})` }
-  const fallback = spec.default === undefined ? 'required' : spec.default === null ? 'none' : String(spec.default)
+  const fallback =
+    spec.default === undefined
+      ? spec.scope === 'model' && spec.inExpression !== undefined
+        ? `required in mergekit’s form; ${spec.inExpression} in expressions`
+        : 'required'
+      : spec.default === null
+        ? 'none'
+        : String(spec.default)
   const open = spec.exclusiveMin ? '(' : '['
   const bounds = spec.min === undefined && spec.max === undefined ? 'any' : `${open}${spec.min ?? '−∞'}, ${spec.max ?? '∞'}${spec.max === undefined ? ')' : ']'}`
   const usual = spec.usual ? `any; usually ${spec.usual[0]} to ${spec.usual[1]}` : bounds

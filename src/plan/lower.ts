@@ -158,8 +158,11 @@ export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor:
     switch (e.kind) {
       case 'model':
         return context.read(e.model, place.name, context.isArgument)
-      case 'number':
-        return Tensor.constant(scalarAt(e.value, place.position))
+      case 'number': {
+        const value = scalarAt(e.value, place.position)
+        if (Math.abs(value) > LARGEST) throw faultAt(recipe.source, e.at, `${value} is beyond float32, in which merges are computed`, 'write a smaller number')
+        return Tensor.constant(value)
+      }
       case 'negate': {
         const of = evaluate(e.of, place, context)
         return of.op === 'constant' ? Tensor.constant(-(of.arg as number)) : of.mul(-1)
@@ -219,6 +222,8 @@ export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor:
     return [...checkpoints].filter(([, c]) => c.tensors.has(name)).map(([model]) => model)
   }
 }
+
+const LARGEST = 3.4028234663852886e38 // of float32
 
 type Call = Extract<Expression, { kind: 'call' }>
 

@@ -4,7 +4,7 @@ import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.ts'
 import { isIdentity, type RowMap } from '../checkpoint/rows.ts'
 import { VECTOR_STEM } from '../checkpoint/vector.ts'
 import { bytesOf, type DType, type FloatDType, isFloat, sizeOf } from '../dtype.ts'
-import { assert, MergeError } from '../errors.ts'
+import { MergeError } from '../errors.ts'
 import type { Recipe } from '../recipe/recipe.ts'
 import { DEFAULT_MEMORY, type MemoryPlan, planMemory, residentBytes } from './budget.ts'
 import { type Companion, companionsOf } from './companions.ts'
@@ -98,7 +98,7 @@ export interface PlanOptions {
 }
 
 const DEFAULT_THREADS = 2 // where the platform does not tell its processors
-const MAX_THREADS = 64 // memory bandwidth is spent long before
+export const MAX_THREADS = 64 // memory bandwidth is spent long before
 
 /**
  * Lowers a recipe over opened checkpoints to everything the merge will do: formulas, passes, layout, memory, disk.
@@ -110,7 +110,10 @@ const MAX_THREADS = 64 // memory bandwidth is spent long before
  * console.log(tasks.length, totals.written)
  */
 export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOptions = {}): Plan {
-  for (const model of Object.keys(recipe.models)) assert(checkpoints.has(model), `${model} was opened before planning`)
+  checkOptions(options)
+  for (const model of Object.keys(recipe.models)) {
+    if (!checkpoints.has(model)) throw new MergeError(`the model ${model} of the recipe was not opened`, { fix: 'give `plan` what `openModels(recipe)` gives' })
+  }
   const donor = chooseDonor(recipe)
   checkCompatible(recipe, checkpoints)
   const lowering = createLowering(recipe, checkpoints, donor)
@@ -233,6 +236,13 @@ function distinctNeeds(tasks: readonly Task[], programs: readonly Program[]): { 
 const SMALLEST: Tiling = { chunk: 256 } // that plan/budget.ts comes down to
 
 /** The memory of the engine; row maps are held by this thread and by each other besides, and what adapters take (`adapting`) by each other. */
+/** For those who call from JavaScript. */
+function checkOptions({ memory, threads }: PlanOptions): void {
+  if (memory !== undefined && !(typeof memory === 'number' && memory > 0))
+    throw new MergeError(`the memory budget is ${JSON.stringify(memory)}`, { fix: 'give a number of bytes, such as 512e6' })
+  if (threads !== undefined && !(Number.isSafeInteger(threads) && threads > 0)) throw new MergeError(`the number of threads is ${threads}`, { fix: 'give a whole number from 1' })
+}
+
 function memoryFor(tasks: readonly Task[], programs: readonly Program[], rowMaps: readonly RowMap[], adapting: number, options: PlanOptions): MemoryPlan {
   const budget = options.memory ?? DEFAULT_MEMORY
   const threads = Math.min(MAX_THREADS, options.threads ?? (globalThis.navigator?.hardwareConcurrency as number | undefined) ?? DEFAULT_THREADS)
