@@ -13,19 +13,28 @@ export interface SinkRequest {
   isOfModel(file: string): boolean
 }
 
+/** What an earlier, broken run has left. */
+export interface Begun {
+  /** The tasks that it had completed. */
+  readonly finished: ReadonlySet<number>
+  /** The numbers that it had found over the whole merge; null where it had not come so far. */
+  readonly found: readonly number[] | null
+}
+
 /**
  * Where a model is written. Its files come to be under a name of their own, and appear under the final one all at once when `finish` is called.
- * `finished` says which tasks an earlier, broken run had completed.
  */
 export interface Sink {
   readonly name: string
   /** Checks that the output may be written there and that it fits; reserves the files. Throws before anything is changed. */
-  begin(request: SinkRequest): Promise<{ readonly finished: ReadonlySet<number>; readonly locators: readonly SinkLocator[] }>
+  begin(request: SinkRequest): Promise<Begun & { readonly locators: readonly SinkLocator[] }>
   /** Bytes into a reserved file, or all of a new one. */
   write(file: string, at: number, bytes: Uint8Array): Promise<void>
   copy(file: string, from: string): Promise<void>
   /** Notes tasks as complete: they will not be done again. */
   record(tasks: readonly number[]): void
+  /** Notes what was found over the whole merge: it need not be found again. */
+  recordFound(values: readonly number[]): void
   /** Makes the output durable and gives it its final name. */
   finish(): Promise<void>
   /** Gives up. What is complete stays for a later run if `keep`, else nothing stays. */
@@ -58,7 +67,7 @@ export function memorySink(name = 'memory'): MemorySink {
         files.set(file, memory)
         return { memory }
       })
-      return { finished: new Set(), locators }
+      return { finished: new Set(), found: null, locators }
     },
     write: async (file, at, bytes) => {
       const known = files.get(file)
@@ -67,6 +76,7 @@ export function memorySink(name = 'memory'): MemorySink {
     },
     copy: async () => {}, // companions are for folders: a model in memory is its tensors
     record: () => {},
+    recordFound: () => {},
     finish: async () => {},
     abandon: async () => files.clear(),
   }

@@ -1,4 +1,4 @@
-import type { Sink } from '../bytes/sink.ts'
+import type { Begun, Sink } from '../bytes/sink.ts'
 import { isModelFile } from '../checkpoint/checkpoint.ts'
 import { bytesOf } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
@@ -7,11 +7,13 @@ import { createEngine, KERNELS } from '../kernels/kernels.ts'
 import { bytesGathered } from '../plan/gathered.ts'
 import type { Plan, Task } from '../plan/plan.ts'
 import type { Program } from '../plan/program.ts'
+import { passesOf } from '../plan/survey.ts'
 import { BLOCK, blockOf } from '../plan/tiling.ts'
 import { assembleStage } from './code/assemble.ts'
 import { type Partials, runPass, type Step } from './folds.ts'
 import { createPool, type Pool } from './pool.ts'
 import { createSelector } from './select.ts'
+import { fill, findEverywhere } from './survey.ts'
 import { type Nonfinite, startOf, type UnitResult } from './units.ts'
 
 /** What happens while a plan runs, in order. Bytes and tensors count up to the totals of `start`. */
@@ -53,14 +55,14 @@ const INLINE_BYTES = 4_000_000 // below this, threads take longer to start than 
  */
 export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false, signal }: ExecuteOptions = {}): AsyncGenerator<Event, void, void> {
   const begun = performance.now()
-  const { finished, locators } = await sink.begin({
+  const { finished, locators, found } = await sink.begin({
     bytes: plan.totals.disk,
     fingerprint: await fingerprintOf(plan, allowNonfinite),
     inputs: pathsRead(plan),
     files: plan.outputs.map(({ name, size }) => ({ name, size })),
     isOfModel: file => isModelFile(file) || plan.companions.some(c => c.name === file),
   })
-  const total = { tensors: plan.tasks.length - finished.size, ...bytesLeft(plan, finished) }
+  const total = { tensors: plan.tasks.length - finished.size, ...bytesLeft(plan, finished, found !== null) }
   const { inputs, programs, rowMaps, memory } = plan
   const isSmall = total.read + total.written < INLINE_BYTES || locators.some(l => 'memory' in l)
   const pool = createPool(
@@ -74,7 +76,7 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
   try {
     yield { kind: 'start', ...total, resumed: finished.size } // inside: who stops listening here gives up the merge too
     for (const file of plan.outputs) await sink.write(file.name, 0, headerOf(file.tensors, file.metadata).header)
-    void schedule(plan, finished, pool, result => queue.push(result)).then(queue.end, queue.fail)
+    void schedule(plan, { finished, found }, pool, sink, result => queue.push(result)).then(queue.end, queue.fail)
     for await (const result of queue.all()) {
       if (result.nonfinite.length > 0 && !allowNonfinite) {
         keep = false // no resumption mends an input
@@ -111,8 +113,10 @@ function pathsRead({ inputs, companions }: Plan): string[] {
   return [...new Set([...inputs.map(i => i.modelPath), ...files])]
 }
 
-/** Hands all unfinished tasks to the pool, large ones in ranges, small ones by the dozen. */
-async function schedule(plan: Plan, finished: ReadonlySet<number>, pool: Pool, done: (result: UnitResult) => void): Promise<void> {
+/** Finds what tensors must know of each other, then hands all unfinished tasks to the pool, large ones in ranges, small ones by the dozen. */
+async function schedule(plan: Plan, { finished, found }: Begun, pool: Pool, sink: Sink, done: (result: UnitResult) => void): Promise<void> {
+  const values = found ?? (await findEverywhere(plan, pool, done))
+  if (found === null && values.length > 0) sink.recordFound(values)
   const waiting: Promise<void>[] = []
   let batch: { id: number; task: Task }[] = []
   let elements = 0
@@ -121,8 +125,9 @@ async function schedule(plan: Plan, finished: ReadonlySet<number>, pool: Pool, d
     batch = []
     elements = 0
   }
-  for (const [id, task] of plan.tasks.entries()) {
+  for (const [id, empty] of plan.tasks.entries()) {
     if (finished.has(id)) continue
+    const task = fill(empty, values)
     const passes = plan.programs[task.program]!.passes.length
     if (task.size > (passes > 1 ? LOCAL_ELEMENTS : UNIT_ELEMENTS)) {
       waiting.push(shared(plan, id, task, pool, done))
@@ -162,19 +167,25 @@ function rangesOf(size: number, block: number): readonly (readonly [start: numbe
   return Array.from({ length: Math.ceil(size / length) }, (_, i) => [i * length, Math.min(size, (i + 1) * length)])
 }
 
-function bytesLeft(plan: Plan, finished: ReadonlySet<number>): { read: number; written: number } {
+function bytesLeft(plan: Plan, finished: ReadonlySet<number>, isSurveyed: boolean): { read: number; written: number } {
   let read = 0
   let written = 0
+  for (const round of isSurveyed ? [] : plan.survey.rounds) for (const task of round.tasks) read += passesOf(round) * bytesIn(plan, task)
   for (const [id, task] of plan.tasks.entries()) {
     if (finished.has(id)) continue
-    const program = plan.programs[task.program]!
-    for (const [i, dtype] of program.sources.entries()) {
-      const { rows } = task.sources[i]!
-      read += rows ? bytesGathered(plan.rowMaps[rows.map]!, rows).rows : task.size * bytesOf(dtype)
-    }
-    written += task.size * bytesOf(program.output)
+    read += bytesIn(plan, task)
+    written += task.size * bytesOf(plan.programs[task.program]!.output)
   }
   return { read, written }
+}
+
+/** Bytes of a task's inputs, once. */
+function bytesIn({ programs, rowMaps }: Plan, task: Omit<Task, 'output'>): number {
+  const bytes = programs[task.program]!.sources.map((dtype, i) => {
+    const { rows } = task.sources[i]!
+    return rows ? bytesGathered(rowMaps[rows.map]!, rows).rows : task.size * bytesOf(dtype)
+  })
+  return bytes.reduce((sum, own) => sum + own, 0)
 }
 
 function nonfiniteError({ tensor, model, index, value }: Nonfinite): MergeError {
@@ -192,7 +203,7 @@ function nonfiniteError({ tensor, model, index, value }: Nonfinite): MergeError 
 }
 
 /** Equal for plans that write the same bytes from the same inputs; memory, threads and tiling do not matter. */
-async function fingerprintOf({ recipe, inputs, outputs, programs, tasks, rowMaps, companions }: Plan, allowNonfinite: boolean): Promise<string> {
+async function fingerprintOf({ recipe, inputs, outputs, programs, tasks, survey, rowMaps, companions }: Plan, allowNonfinite: boolean): Promise<string> {
   const { notes: _, source: __, ...formula } = recipe
   const rows = await Promise.all(
     rowMaps.flatMap(({ own, fillStart, fillModel, fillRow, isPadding, hasToken }) =>
@@ -206,6 +217,7 @@ async function fingerprintOf({ recipe, inputs, outputs, programs, tasks, rowMaps
     inputs: inputs.map(i => [i.name, i.size, i.version, i.headerHash]),
     outputs,
     tasks,
+    survey,
     rows,
     companions: companions.map(c => c.name),
   }

@@ -1,6 +1,6 @@
 import { show } from '../algebra/show.ts'
 import { Tensor } from '../algebra/tensor.ts'
-import type { AnyMethod, AnyModel, BaseRole, Param } from './method.ts'
+import { type AnyMethod, type AnyModel, type BaseRole, everywhereIn, type Param } from './method.ts'
 
 /** What the command line and the docs say of a method, from its own declarations. */
 export interface MethodText {
@@ -55,6 +55,7 @@ export function rangeOf(spec: Param): { readonly fallback: string; readonly rang
 /** What recipe and formula set, a list for each model its own; other parameters keep their defaults. */
 const EXAMPLE: Readonly<Record<string, number | readonly number[]>> = { weight: [0.5, 0.25], density: 0.3, t: 0.25 }
 const EXAMPLE_SHAPE = [1000]
+const EXAMPLE_POSITION = 0.5 // the layer in the middle
 /** What the formula sets and the recipe does not: all iterations of a method would fill pages. */
 const SHORTENED: Readonly<Record<string, number>> = { max_iter: 1 }
 
@@ -79,7 +80,8 @@ function formulaFor(method: AnyMethod): MethodText['formula'] {
   const tensorOf = (model: string): Tensor => Tensor.source(inputs.indexOf(model), EXAMPLE_SHAPE)
   const base = method.base === 'required' || method.base === 'optional' ? tensorOf('base') : Tensor.constant(0)
   const models = mergedModels(method).map((model, index) => ({ ...each(index), index, tensor: tensorOf(model), delta: tensorOf(model).sub(base) }) as AnyModel) // numbers by the names of params
-  const root = method.merge({ name: 'tensor', shape: EXAMPLE_SHAPE, base, models, random: label => Tensor.random(String(label), EXAMPLE_SHAPE) }, shared)
+  const random = (label: string | number): Tensor => Tensor.random(String(label), EXAMPLE_SHAPE)
+  const root = method.merge({ name: 'tensor', shape: EXAMPLE_SHAPE, base, models, random, everywhere: everywhereIn(''), position: EXAMPLE_POSITION }, shared)
   const kept = Object.entries(shared).filter(([name, value]) => value !== null && exampleOf(name) === null)
   return { lines: show(root, input => inputs[input]!), of: [`a tensor of ${EXAMPLE_SHAPE[0]} elements`, ...kept.map(([name, value]) => `${name} ${value}`)].join(', '), besides }
 }

@@ -4,11 +4,12 @@ import { findTensor, tokenAxis } from '../checkpoint/find.ts'
 import { isFloat } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import { METHODS } from '../methods/_all.ts'
-import type { AnyModel } from '../methods/method.ts'
+import { type AnyModel, everywhereIn } from '../methods/method.ts'
 import { compileGlob } from '../recipe/glob.ts'
 import { faultAt } from '../recipe/locate.ts'
 import { resolveParameters, scalarAt } from '../recipe/parameters.ts'
 import type { Expression, Recipe, Rule } from '../recipe/recipe.ts'
+import { label } from '../recipe/show.ts'
 import { createMatching, type Matched, type Matching } from './matching.ts'
 import { missingTensor } from './missing.ts'
 import type { OpenedModels } from './open_models.ts'
@@ -60,6 +61,7 @@ export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor:
   const matched = new Set<number>()
   const passed = new Map<string, { from: Input; wanted: readonly Wanted[] }>()
   const tied = new Set<string>()
+  const numbers = new Map<Expression, number>()
   const structure = structureOf(recipe, checkpoints, donor)
   const matching = recipe.tokenizer && createMatching(recipe, recipe.tokenizer, checkpoints)
   return { names: outputNames(), structure, lower, matched, passed, tied, matching }
@@ -172,7 +174,8 @@ export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor:
       case 'modules':
       case 'stage': {
         const [child, at] = structure.childrenAt(e, place)[0]!
-        return evaluate(child, at, e.kind === 'stage' ? { ...context, scope: `${context.scope}${e.name}/` } : context)
+        if (e.kind === 'stage') return evaluate(child, at, { ...context, scope: `${context.scope}${e.name}/` })
+        return evaluate(child, at, e.kind === 'stack' ? { ...context, stack: e } : context)
       }
       default:
         e satisfies never
@@ -191,11 +194,21 @@ export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor:
     })
     const random = (label: string | number): Tensor => Tensor.random(`${context.scope}${label}`, context.shape)
     try {
-      return method.merge({ name: place.output, shape: context.shape, base, models, random }, values)
+      return method.merge({ name: place.output, shape: context.shape, base, models, random, everywhere: everywhereIn(callName(e, context)), position: place.position }, values)
     } catch (error) {
       if (error instanceof MergeError && !error.details.excerpt) throw faultAt(recipe.source, e.at, `${place.output}: ${error.what}`, error.details.fix)
       throw error
     }
+  }
+
+  /** One name for the calls that make one model: a call by itself, or in slices all that merge the same models in the same order. */
+  function callName(e: Call, { scope, stack }: Context): string {
+    const number = (of: Expression): number => {
+      if (!numbers.has(of)) numbers.set(of, numbers.size)
+      return numbers.get(of)!
+    }
+    const models = (): string => e.arguments.map(a => label(a.expression, recipe.source)).join()
+    return `${scope}${stack ? `${number(stack)} ${e.method}(${models()})` : number(e)}/`
   }
 
   function mixedKinds(name: string, a: Leaf, b: Leaf): MergeError {
@@ -223,6 +236,8 @@ interface Context {
   readonly shape: readonly number[]
   /** Keeps the random numbers of a stage apart from those of the merge around it. */
   readonly scope: string
+  /** The slices around, the innermost. */
+  readonly stack?: Expression
   slot(model: string, name: string): number
 }
 
