@@ -5,7 +5,7 @@ import { type Partials, runPass, type Step } from '../src/execute/folds.ts'
 import { createRunner, type Finding } from '../src/execute/runner.ts'
 import { createSelector } from '../src/execute/select.ts'
 import { findEverywhere } from '../src/execute/survey.ts'
-import { surveyPieces } from '../src/execute/survey_unit.ts'
+import { surveyPieces, type Tools } from '../src/execute/survey_unit.ts'
 import { startOf, type Unit, type UnitResult } from '../src/execute/units.ts'
 import { mapMemory, residentBytes } from '../src/plan/budget.ts'
 import type { Lowered } from '../src/plan/lower.ts'
@@ -131,20 +131,27 @@ async function surveyed(
     return { name, shape: root.shape, size: sizeOf(root.shape), program: programs.push(program) - 1, sources: [], constants, found: slots, key }
   })
   if (survey.values.length === 0) return new Map()
+  const selector = createSelector()
+  const tools = new Map<SurveyTask, Tools>()
+  const toolsFor = (task: SurveyTask): Tools => {
+    const known = tools.get(task)
+    if (known) return known
+    const program = programs[task.program]!
+    const runner = createRunner(mapMemory(program, tiling, isByRows(program) ? rowsOf(task.shape) : null).size, tiling)
+    const inputs = formulas[Number(task.name)]!.sources.map(s => encode(dtype, s))
+    const read = (slot: number, target: Uint8Array, at: number): void => target.set(inputs[slot]!.subarray(at * bytesOf(dtype), at * bytesOf(dtype) + target.length))
+    const fresh = { runner, helpers: { kernels: runner.engine.kernels, selector }, programs, startOf, portsOf: () => ({ read, write() {} }) }
+    tools.set(task, fresh)
+    return fresh
+  }
   const submit = async (unit: Unit): Promise<UnitResult> => {
     if (unit.kind !== 'survey') throw new Error('only a survey is asked for')
-    const tools = (program: Program, task: SurveyTask) => {
-      const runner = createRunner(mapMemory(program, tiling, isByRows(program) ? rowsOf(task.shape) : null).size, tiling)
-      const inputs = formulas[Number(task.name)]!.sources.map(s => encode(dtype, s))
-      const read = (slot: number, target: Uint8Array, at: number): void => target.set(inputs[slot]!.subarray(at * bytesOf(dtype), at * bytesOf(dtype) + target.length))
-      return { runner, helpers: { kernels: runner.engine.kernels, selector: createSelector() }, programs, startOf, portsOf: () => ({ read, write() {} }) }
-    }
     const partials: Partials[] = []
     for (const { task, start, end } of unit.pieces) {
       const program = programs[task.program]!
       const length = program.passes.length > 1 || isByRows(program) ? end - start : Math.min(end - start, range)
       for (let from = start; from < end; from += length)
-        partials.push(await surveyPieces([{ task, start: from, end: Math.min(end, from + length) }], unit.step, unit.numbers, tools(program, task)))
+        partials.push(await surveyPieces([{ task, start: from, end: Math.min(end, from + length) }], unit.step, unit.numbers, toolsFor(task)))
     }
     return { finished: [], partials: partials.reduce(joined), read: 0, written: 0, nonfinite: [] }
   }
