@@ -123,7 +123,7 @@ async function surveyed(
 ): Promise<Map<string, number>> {
   const labels = new Set<string>()
   const programs: Program[] = []
-  const surveyor = createSurveyor(new Map(formulas.map(({ root }, i) => [String(i), { root } as Lowered])), 'a test') // it looks at nothing else
+  const surveyor = createSurveyor(new Map(formulas.map(({ root }, i) => [String(i), { root } as Lowered])), (_, what) => new Error(what)) // it looks at nothing else
   const survey = surveyor.plan((name, folds) => {
     const { root, sources } = formulas[Number(name)]!
     const { program, constants, found } = compileFolds(folds, Array<FloatDType>(sources.length).fill(dtype))

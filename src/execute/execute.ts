@@ -6,7 +6,7 @@ import { headerOf } from '../formats/safetensors.ts'
 import { createEngine, KERNELS } from '../kernels/kernels.ts'
 import { bytesGathered } from '../plan/gathered.ts'
 import type { Plan, Task } from '../plan/plan.ts'
-import type { Program } from '../plan/program.ts'
+import { type Program, sourcesOf } from '../plan/program.ts'
 import { passesOf } from '../plan/survey.ts'
 import { BLOCK, blockOf } from '../plan/tiling.ts'
 import { assembleStage } from './code/assemble.ts'
@@ -179,13 +179,14 @@ function bytesLeft(plan: Plan, finished: ReadonlySet<number>, isSurveyed: boolea
   return { read, written }
 }
 
-/** Bytes of a task's inputs, once. */
+/** Bytes of what a task reads, once. */
 function bytesIn({ programs, rowMaps }: Plan, task: Omit<Task, 'output'>): number {
-  const bytes = programs[task.program]!.sources.map((dtype, i) => {
+  const { copy, passes, sources } = programs[task.program]!
+  const read = copy ? [0] : [...new Set(passes.flatMap(sourcesOf))]
+  return read.reduce((sum, i) => {
     const { rows } = task.sources[i]!
-    return rows ? bytesGathered(rowMaps[rows.map]!, rows).rows : task.size * bytesOf(dtype)
-  })
-  return bytes.reduce((sum, own) => sum + own, 0)
+    return sum + (rows ? bytesGathered(rowMaps[rows.map]!, rows).rows : task.size * bytesOf(sources[i]!))
+  }, 0)
 }
 
 function nonfiniteError({ tensor, model, index, value }: Nonfinite): MergeError {

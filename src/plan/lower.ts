@@ -8,7 +8,7 @@ import { type AnyModel, everywhereIn } from '../methods/method.ts'
 import { compileGlob } from '../recipe/glob.ts'
 import { faultAt } from '../recipe/locate.ts'
 import { resolveParameters, scalarAt } from '../recipe/parameters.ts'
-import type { Expression, Recipe, Rule } from '../recipe/recipe.ts'
+import type { At, Expression, Recipe, Rule } from '../recipe/recipe.ts'
 import { label } from '../recipe/show.ts'
 import { createMatching, type Matched, type Matching } from './matching.ts'
 import { missingTensor } from './missing.ts'
@@ -48,6 +48,8 @@ export interface Lowering {
   readonly tied: ReadonlySet<string>
   /** Null where the recipe does not speak of the tokenizer. */
   readonly matching: Matching | null
+  /** Where the call stands that has found something everywhere under `label`. */
+  callOf(label: string): At
 }
 
 /** What a formula reads: a model's tensor, under the name it has there. */
@@ -62,9 +64,10 @@ export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor:
   const passed = new Map<string, { from: Input; wanted: readonly Wanted[] }>()
   const tied = new Set<string>()
   const numbers = new Map<Expression, number>()
+  const calls = new Map<string, At>()
   const structure = structureOf(recipe, checkpoints, donor)
   const matching = recipe.tokenizer && createMatching(recipe, recipe.tokenizer, checkpoints)
-  return { names: outputNames(), structure, lower, matched, passed, tied, matching }
+  return { names: outputNames(), structure, lower, matched, passed, tied, matching, callOf }
 
   /** In the donor's order, then what only others have. */
   function outputNames(): readonly string[] {
@@ -208,7 +211,13 @@ export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor:
       return numbers.get(of)!
     }
     const models = (): string => e.arguments.map(a => label(a.expression, recipe.source)).join()
-    return `${scope}${stack ? `${number(stack)} ${e.method}(${models()})` : number(e)}/`
+    const name = `${scope}${stack ? `${number(stack)} ${e.method}(${models()})` : number(e)}${END}`
+    calls.set(name, e.at)
+    return name
+  }
+
+  function callOf(label: string): At {
+    return calls.get(label.slice(0, label.indexOf(END) + END.length))!
   }
 
   function mixedKinds(name: string, a: Leaf, b: Leaf): MergeError {
@@ -223,6 +232,8 @@ export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor:
     return [...checkpoints].filter(([, c]) => c.tensors.has(name)).map(([model]) => model)
   }
 }
+
+const END = '\n' // of a call's name: no name of a stage, a method or a model has it
 
 type Call = Extract<Expression, { kind: 'call' }>
 

@@ -4,6 +4,7 @@ import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.ts'
 import { isIdentity, type RowMap } from '../checkpoint/rows.ts'
 import { bytesOf, type DType, type FloatDType, isFloat, sizeOf } from '../dtype.ts'
 import { assert, MergeError } from '../errors.ts'
+import { faultAt } from '../recipe/locate.ts'
 import type { Recipe } from '../recipe/recipe.ts'
 import { DEFAULT_MEMORY, type MemoryPlan, planMemory, residentBytes } from './budget.ts'
 import { type Companion, companionsOf } from './companions.ts'
@@ -131,7 +132,7 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
   const inputs = inputFiles(checkpoints)
   const placeable = [...lowered].map(([name, { shape }]) => ({ name, shape, dtype: outputDType(lowered.get(name)!) }))
   const outputs = layOut(placeable, provenance(recipe, checkpoints, donor), recipe.output.shardSize)
-  const surveyor = createSurveyor(lowered, recipe.source.name)
+  const surveyor = createSurveyor(lowered, (label, what, fix) => faultAt(recipe.source, lowering.callOf(label), what, fix))
   const { tasks, survey, programs } = compileAll()
   const looks = survey.rounds.flatMap(round => Array<readonly SurveyTask[]>(passesOf(round)).fill(round.tasks)).flat()
   const rowMaps = tasks.some(task => task.sources.some(source => source.rows)) ? lowering.matching!.maps : []

@@ -1,7 +1,6 @@
 import { isEverywhere, type OpOf } from '../algebra/ops.ts'
 import type { Tensor } from '../algebra/tensor.ts'
 import { sizeOf } from '../dtype.ts'
-import { MergeError } from '../errors.ts'
 import type { Lowered } from './lower.ts'
 import type { Task } from './plan.ts'
 
@@ -55,8 +54,8 @@ export interface Surveyor {
   plan(taskFor: (name: string, folds: readonly Tensor[]) => Omit<Task, 'output'>): Survey
 }
 
-/** Gathers what all formulas of a merge want to know of each other. Throws where one number is a rank of two shares. */
-export function createSurveyor(lowered: ReadonlyMap<string, Lowered>, source: string): Surveyor {
+/** Gathers what all formulas of a merge want to know of each other. Throws what `fault` makes of a label and two shares that it is a rank of. */
+export function createSurveyor(lowered: ReadonlyMap<string, Lowered>, fault: (label: string, what: string, fix: string) => Error): Surveyor {
   const groups = new Map<string, Group>()
   const known = new Map<Tensor, readonly Node[]>() // layers of a model share their formulas
   for (const [name, { root }] of lowered) for (const node of nodesIn(root)) join(name, node)
@@ -69,10 +68,11 @@ export function createSurveyor(lowered: ReadonlyMap<string, Lowered>, source: st
     group.parts.set(name, node)
     const [share, other] = [shareOf(group.first.node), shareOf(node)]
     if (share === other) return
-    throw new MergeError(`the largest entries are chosen over the whole model, as a share that is ${share} for ${group.first.name} and ${other} for ${name}`, {
-      where: source,
-      fix: 'give all tensors one value (a density, for example), or choose within each tensor',
-    })
+    throw fault(
+      label,
+      `the largest entries are chosen over the whole model, as a share that is ${share} for ${group.first.name} and ${other} for ${name}`,
+      'give all tensors one density (1 leaves a tensor out), or set trim to tensor',
+    )
   }
 
   /** Everything found everywhere that `t` needs, what others need first. */
