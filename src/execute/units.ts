@@ -113,7 +113,6 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
 
   function portsOf(task: Task, count: { read: number; written: number }, nonfinite: Map<string, Nonfinite>): Ports {
     const program = programs[task.program]!
-    const widths = program.sources.map(bytesOf)
     const copiesDoubles = program.copy && program.output === 'F64'
     return {
       ...readingPorts(task, count),
@@ -128,6 +127,7 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
 
   /** For programs that write nothing. */
   function readingPorts(task: ReadTask, count: { read: number }): Ports {
+    const widths = programs[task.program]!.sources.map(bytesOf)
     return {
       read(slot, target, at) {
         const { file, at: first, rows } = task.sources[slot]!
