@@ -1,7 +1,7 @@
 import { sum, type Tensor, where } from '../algebra/tensor.ts'
-import { sizeOf } from '../dtype.ts'
 import { lambda, trim } from './_family.ts'
 import { tanh } from './_hyperbolic.ts'
+import { largestShare } from './_quantile.ts'
 import { defineMethod, perModel } from './method.ts'
 
 const CLIPPED = 1e-4 // the share of entries at either end whose size is clipped; the authors'
@@ -29,7 +29,7 @@ export default defineMethod({
   },
   laws: { copies: true, single: 'takes two or more models' },
   merge({ base, models, everywhere }, { lambda, trim }) {
-    const ranked = (label: string, of: Tensor, share: number): Tensor => (trim === 'global' ? everywhere.largest(label, of, share) : largest(of, share))
+    const ranked = (label: string, of: Tensor, share: number): Tensor => (trim === 'global' ? everywhere.largest(label, of, share) : largestShare(of, share))
     const total = sum(models.map(m => m.delta))
     const scored = models.map(m => {
       const size = m.delta.abs()
@@ -48,9 +48,6 @@ export default defineMethod({
     return base.add(mixed.div(sum(scored.map(s => s.score)).max(LEAST)).mul(lambda))
   },
 })
-
-/** The ⌊share·n⌋-th largest element, at least the first: what `Everywhere.largest` is of a whole model. */
-const largest = (of: Tensor, share: number): Tensor => of.largest(Math.max(1, Math.floor(share * sizeOf(of.shape))))
 
 /** 0 at `low` and 1 at `high`; 0 throughout where the two are one. */
 const between = (x: Tensor, low: Tensor, high: Tensor): Tensor => {
