@@ -25,7 +25,7 @@ export default defineMethod({
   params: {
     density: perModel('Share of this model’s entries that takes part, those of the best scores.', { default: 0.1, min: 0, exclusiveMin: true, max: 1 }),
     lambda: { ...lambda, default: 1.2 },
-    trim,
+    trim: { ...trim, doc: 'Where entries and scores are compared: within each `tensor`, or over the whole model (`global`).' },
   },
   laws: { copies: true, single: 'takes two or more models' },
   merge({ base, models, everywhere }, { lambda, trim }) {
