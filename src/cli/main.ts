@@ -9,8 +9,10 @@ import { VERSION } from './_version.ts'
 const COMMANDS: Readonly<Record<string, () => Promise<{ default: Command }>>> = {
   merge: () => import('./merge.ts'),
   plan: () => import('./plan.ts'),
+  vector: () => import('./vector.ts'),
   inspect: () => import('./inspect.ts'),
   methods: () => import('./methods.ts'),
+  preset: () => import('./preset.ts'),
   demo: () => import('./demo.ts'),
 }
 const load = async (name: string): Promise<Command> => (await COMMANDS[name]!()).default

@@ -1,7 +1,8 @@
 import { rowsOf } from '../algebra/tensor.ts'
-import type { Locator } from '../bytes/source.ts'
+import type { InputLocator } from '../bytes/low_rank.ts'
 import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.ts'
 import { isIdentity, type RowMap } from '../checkpoint/rows.ts'
+import { VECTOR_STEM } from '../checkpoint/vector.ts'
 import { bytesOf, type DType, type FloatDType, isFloat, sizeOf } from '../dtype.ts'
 import { assert, MergeError } from '../errors.ts'
 import { faultAt } from '../recipe/locate.ts'
@@ -12,6 +13,7 @@ import { checkCompatible } from './compatible.ts'
 import { chooseDonor } from './donor.ts'
 import { bytesGathered, type Gathered, gatherBytes, type Table } from './gathered.ts'
 import { indexOf, layOut, type OutputFile } from './layout.ts'
+import { lowRankBytes, lowRankFiles } from './low_rank.ts'
 import { createLowering, type Input, type Lowered } from './lower.ts'
 import type { Matched, VocabularyTable } from './matching.ts'
 import { notesOf } from './notes.ts'
@@ -30,7 +32,7 @@ export interface InputFile {
   readonly model: string
   /** The model's folder, or its one file: nothing may be written there. */
   readonly modelPath: string
-  readonly locator: Locator
+  readonly locator: InputLocator
   readonly size: number
   readonly version: string
   readonly headerHash: string
@@ -78,7 +80,7 @@ export interface Plan {
   readonly companions: readonly Companion[]
   readonly memory: MemoryPlan
   readonly totals: {
-    /** Bytes of input tensors, counted once for every time they are read. */
+    /** Bytes of input tensors, counted once for every time they are read; what an adapter changes as the float32 that it becomes. */
     readonly read: number
     readonly written: number
     /** Most passes that any tensor takes, those of the survey not counted. */
@@ -124,19 +126,19 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
   const lowered = new Map<string, Lowered>()
   for (const name of names) {
     const formula = lowering.lower(name)
-    if (formula) lowered.set(name, formula)
+    if (formula && !(recipe.result === 'vector' && isInteger(formula))) lowered.set(name, formula)
   }
   if (lowered.size === 0) throw new MergeError('the merge has no tensors', { where: recipe.source.name, fix: 'leave at least one tensor undropped' })
   checkVocabulary(recipe, checkpoints.get(donor)!, lowered)
 
   const inputs = inputFiles(checkpoints)
   const placeable = [...lowered].map(([name, { shape }]) => ({ name, shape, dtype: outputDType(lowered.get(name)!) }))
-  const outputs = layOut(placeable, provenance(recipe, checkpoints, donor), recipe.output.shardSize)
+  const outputs = layOut(placeable, provenance(recipe, checkpoints, donor), recipe.output.shardSize, recipe.result === 'vector' ? VECTOR_STEM : 'model')
   const surveyor = createSurveyor(lowered, (label, what, fix) => faultAt(recipe.source, lowering.callOf(label), what, fix))
   const { tasks, survey, programs } = compileAll()
   const looks = survey.rounds.flatMap(round => Array<readonly SurveyTask[]>(passesOf(round)).fill(round.tasks)).flat()
   const rowMaps = tasks.some(task => task.sources.some(source => source.rows)) ? lowering.matching!.maps : []
-  const memory = memoryFor(tasks, survey, programs, rowMaps, options)
+  const memory = memoryFor(tasks, survey, programs, rowMaps, lowRankBytes(lowRankFiles(inputs.files)), options)
   const companions = companionsOf(recipe, checkpoints, donor, lowered, indexOf(outputs), lowering)
   const written = outputs.reduce((sum, file) => sum + file.size, 0)
   return {
@@ -224,9 +226,15 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
     return checkpoints.get(model)!.tensors.get(tensor)!
   }
 
+  /** Of integers there is no difference to take. */
+  function isInteger({ copyOf }: Lowered): boolean {
+    return copyOf !== null && !isFloat(tensorOf(copyOf).dtype)
+  }
+
   function outputDType({ inputs: read, copyOf }: Lowered): DType {
-    const { dtype } = tensorOf(copyOf ?? read.find(input => input.model === donor) ?? read[0]!)
-    return isFloat(dtype) ? (recipe.output.dtype ?? dtype) : dtype
+    const tensor = tensorOf(copyOf ?? read.find(input => input.model === donor) ?? read[0]!)
+    const dtype = tensor.outputDType ?? tensor.dtype
+    return isFloat(dtype) ? (recipe.output.dtype ?? (recipe.result === 'vector' ? 'F32' : dtype)) : dtype
   }
 }
 
@@ -253,13 +261,12 @@ function distinctNeeds(tasks: readonly Omit<Task, 'output'>[], programs: readonl
 
 const SMALLEST: Tiling = { chunk: 256 } // that plan/budget.ts comes down to
 
-/** The memory of the engine; row maps are held by this thread and by each other besides. */
-function memoryFor(tasks: readonly Task[], survey: Survey, programs: readonly Program[], rowMaps: readonly RowMap[], options: PlanOptions): MemoryPlan {
+/** The memory of the engine; row maps are held by this thread and by each other besides, and what adapters take (`adapting`) by each other. */
+function memoryFor(tasks: readonly Task[], survey: Survey, programs: readonly Program[], rowMaps: readonly RowMap[], adapting: number, options: PlanOptions): MemoryPlan {
   const budget = options.memory ?? DEFAULT_MEMORY
   const threads = Math.min(MAX_THREADS, options.threads ?? (globalThis.navigator?.hardwareConcurrency as number | undefined) ?? DEFAULT_THREADS)
   const gathering = gatherBytes(rowMaps, tasks)
-  const surveying = surveyBytes(survey, threads)
-  const beside = gathering * (threads + 1) + surveying
+  const beside = gathering * (threads + 1) + adapting * threads + surveyBytes(survey, threads)
   const request = {
     threads,
     tiling: options.tiling,
@@ -274,10 +281,20 @@ function memoryFor(tasks: readonly Task[], survey: Survey, programs: readonly Pr
     const { perThread } = planMemory({ ...request, memory: Number.POSITIVE_INFINITY, rereading: [], tiling: options.tiling ?? SMALLEST })
     const megabytes = (bytes: number): number => Math.ceil(bytes / 1e5) / 10
     throw new MergeError(`a memory budget of ${Math.floor(budget / 1e5) / 10} MB is too small for this merge`, {
-      where: `${gathering > 0 ? 'matching the rows of embeddings' : 'ranking the entries of whole models'} takes ${megabytes(beside)} MB, in ${threads} thread${threads === 1 ? '' : 's'} and this one`,
-      fix: `set --memory to ${megabytes(perThread * threads + beside)}MB or more${threads > 1 ? `, or --threads 1 with ${megabytes(perThread + 2 * gathering + surveyBytes(survey, 1))}MB` : ''}`,
+      where: `${besides(gathering, adapting, survey)} takes ${megabytes(beside)} MB, in ${threads} thread${threads === 1 ? '' : 's'}${gathering + surveyBytes(survey, 1) > 0 ? ' and this one' : ''}`,
+      fix: `set --memory to ${megabytes(perThread * threads + beside)}MB or more${threads > 1 ? `, or --threads 1 with ${megabytes(perThread + 2 * gathering + adapting + surveyBytes(survey, 1))}MB` : ''}`,
     })
   }
+}
+
+/** What takes memory beside the engine. */
+function besides(gathering: number, adapting: number, survey: Survey): string {
+  const all = [
+    gathering > 0 ? 'matching the rows of embeddings' : [],
+    adapting > 0 ? 'computing with adapters' : [],
+    surveyBytes(survey, 1) > 0 ? 'ranking the entries of whole models' : [],
+  ]
+  return all.flat().join(' and ')
 }
 
 /** Bytes read for a task if every pass reads what it loads anew, and every thread finds the mean of padded rows. */
