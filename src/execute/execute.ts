@@ -1,5 +1,5 @@
 import { statPath } from '../bytes/file.ts'
-import type { Sink } from '../bytes/sink.ts'
+import type { Begun, Sink } from '../bytes/sink.ts'
 import { isModelFile } from '../checkpoint/checkpoint.ts'
 import { bytesOf } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
@@ -7,12 +7,14 @@ import { headerOf } from '../formats/safetensors.ts'
 import { createEngine, KERNELS } from '../kernels/kernels.ts'
 import { bytesGathered } from '../plan/gathered.ts'
 import type { Plan, Task } from '../plan/plan.ts'
-import type { Program } from '../plan/program.ts'
+import { type Program, sourcesOf } from '../plan/program.ts'
+import { passesOf } from '../plan/survey.ts'
 import { BLOCK, blockOf } from '../plan/tiling.ts'
 import { assembleStage } from './code/assemble.ts'
 import { type Partials, runPass, type Step } from './folds.ts'
 import { createPool, type Pool } from './pool.ts'
 import { createSelector } from './select.ts'
+import { fill, findEverywhere } from './survey.ts'
 import { type Nonfinite, startOf, type UnitResult } from './units.ts'
 
 /** What happens while a plan runs, in order. Bytes and tensors count up to the totals of `start`. */
@@ -62,18 +64,14 @@ export const INLINE_BYTES = 4_000_000 // below this, threads take longer to star
  */
 export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false, signal }: ExecuteOptions = {}): AsyncGenerator<Event, void, void> {
   const begun = performance.now()
-  const {
-    finished,
-    discarded = 0,
-    locators,
-  } = await sink.begin({
+  const { finished, discarded, locators, found } = await sink.begin({
     bytes: plan.totals.disk,
     fingerprint: await fingerprintOf(plan, allowNonfinite),
     inputs: pathsRead(plan),
     files: plan.outputs.map(({ name, size }) => ({ name, size })),
     isOfModel: file => isModelFile(file) || plan.companions.some(c => c.name === file),
   })
-  const total = { tensors: plan.tasks.length - finished.size, ...bytesLeft(plan, finished) }
+  const total = { tensors: plan.tasks.length - finished.size, ...bytesLeft(plan, finished, found !== null) }
   const { inputs, programs, rowMaps, memory } = plan
   const isSmall = total.read + total.written < INLINE_BYTES || locators.some(l => 'memory' in l)
   const pool = createPool(
@@ -88,7 +86,7 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
   try {
     yield { kind: 'start', ...total, resumed: finished.size, discarded } // inside: who stops listening here gives up the merge too
     for (const file of plan.outputs) await sink.write(file.name, 0, headerOf(file.tensors, file.metadata).header)
-    void schedule(plan, finished, pool, result => queue.push(result)).then(queue.end, queue.fail)
+    void schedule(plan, { finished, found }, pool, sink, result => queue.push(result)).then(queue.end, queue.fail)
     for await (const result of queue.all()) {
       if (result.nonfinite.length > 0 && !allowNonfinite) {
         keep = false // no resumption mends an input
@@ -136,8 +134,10 @@ async function refuseChanged({ inputs }: Plan): Promise<void> {
   }
 }
 
-/** Hands all unfinished tasks to the pool, large ones in ranges, small ones by the dozen. */
-async function schedule(plan: Plan, finished: ReadonlySet<number>, pool: Pool, done: (result: UnitResult) => void): Promise<void> {
+/** Finds what tensors must know of each other, then hands all unfinished tasks to the pool, large ones in ranges, small ones by the dozen. */
+async function schedule(plan: Plan, { finished, found }: Omit<Begun, 'discarded'>, pool: Pool, sink: Sink, done: (result: UnitResult) => void): Promise<void> {
+  const values = found ?? (await findEverywhere(plan, pool, done))
+  if (found === null && values.length > 0) sink.recordFound(values)
   const waiting: Promise<void>[] = []
   let batch: { id: number; task: Task }[] = []
   let elements = 0
@@ -146,8 +146,9 @@ async function schedule(plan: Plan, finished: ReadonlySet<number>, pool: Pool, d
     batch = []
     elements = 0
   }
-  for (const [id, task] of plan.tasks.entries()) {
+  for (const [id, empty] of plan.tasks.entries()) {
     if (finished.has(id)) continue
+    const task = fill(empty, values)
     const passes = plan.programs[task.program]!.passes.length
     if (task.size > (passes > 1 ? LOCAL_ELEMENTS : UNIT_ELEMENTS)) {
       waiting.push(shared(plan, id, task, pool, done))
@@ -187,19 +188,26 @@ function rangesOf(size: number, block: number): readonly (readonly [start: numbe
   return Array.from({ length: Math.ceil(size / length) }, (_, i) => [i * length, Math.min(size, (i + 1) * length)])
 }
 
-function bytesLeft(plan: Plan, finished: ReadonlySet<number>): { read: number; written: number } {
+function bytesLeft(plan: Plan, finished: ReadonlySet<number>, isSurveyed: boolean): { read: number; written: number } {
   let read = 0
   let written = 0
+  for (const round of isSurveyed ? [] : plan.survey.rounds) for (const task of round.tasks) read += passesOf(round) * bytesIn(plan, task)
   for (const [id, task] of plan.tasks.entries()) {
     if (finished.has(id)) continue
-    const program = plan.programs[task.program]!
-    for (const [i, dtype] of program.sources.entries()) {
-      const { rows } = task.sources[i]!
-      read += rows ? bytesGathered(plan.rowMaps[rows.map]!, rows).rows : task.size * bytesOf(dtype)
-    }
-    written += task.size * bytesOf(program.output)
+    read += bytesIn(plan, task)
+    written += task.size * bytesOf(plan.programs[task.program]!.output)
   }
   return { read, written }
+}
+
+/** Bytes of what a task reads, once. */
+function bytesIn({ programs, rowMaps }: Plan, task: Omit<Task, 'output'>): number {
+  const { copy, passes, sources } = programs[task.program]!
+  const read = copy ? [0] : [...new Set(passes.flatMap(sourcesOf))]
+  return read.reduce((sum, i) => {
+    const { rows } = task.sources[i]!
+    return sum + (rows ? bytesGathered(rowMaps[rows.map]!, rows).rows : task.size * bytesOf(sources[i]!))
+  }, 0)
 }
 
 function nonfiniteError({ tensor, model, index, value }: Nonfinite): MergeError {
@@ -218,7 +226,7 @@ function nonfiniteError({ tensor, model, index, value }: Nonfinite): MergeError 
 }
 
 /** Equal for plans that write the same bytes from the same inputs; memory, threads and tiling do not matter. */
-async function fingerprintOf({ recipe, inputs, outputs, programs, tasks, rowMaps, companions }: Plan, allowNonfinite: boolean): Promise<string> {
+async function fingerprintOf({ recipe, inputs, outputs, programs, tasks, survey, rowMaps, companions }: Plan, allowNonfinite: boolean): Promise<string> {
   const { notes: _, source: __, ...formula } = recipe
   const rows = await Promise.all(
     rowMaps.flatMap(({ own, fillStart, fillModel, fillRow, isPadding, hasToken }) =>
@@ -232,6 +240,7 @@ async function fingerprintOf({ recipe, inputs, outputs, programs, tasks, rowMaps
     inputs: inputs.map(i => [i.name, i.size, i.version, i.headerHash]),
     outputs,
     tasks,
+    survey,
     rows,
     companions: companions.map(c => c.name),
   }

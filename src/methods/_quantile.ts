@@ -7,3 +7,6 @@ export function quantile(x: Tensor, share: number): Tensor {
   if (size === 0) return Tensor.constant(0)
   return x.largest(size - Math.floor(share * (size - 1)))
 }
+
+/** The ⌊share·n⌋-th largest element, at least the first: what `Everywhere.largest` is of a whole model. Costs a pass. */
+export const largestShare = (x: Tensor, share: number): Tensor => x.largest(Math.max(1, Math.floor(share * sizeOf(x.shape))))

@@ -50,7 +50,7 @@ export function coerce(param: Param, value: Plain): Plain | undefined {
   switch (param.scope) {
     case 'model':
     case 'merge':
-      return typeof value === 'number' ? value : undefined
+      return typeof value === 'string' ? undefined : Number(value)
     case 'flag':
       return truth(value)
     case 'choice': {
