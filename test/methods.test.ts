@@ -27,7 +27,10 @@ async function merge(name: string, { base, models, own = [], parameters = {} }: 
     const tensor = Tensor.source(index + (base ? 1 : 0), shape)
     return { ...defaults('model'), ...own[index], index, tensor, delta: tensor.sub(zero) } as AnyModel
   })
-  const root = method.merge({ name: 'tensor', shape, base: zero, models: given, random: label => Tensor.random(String(label), shape) }, { ...defaults('other'), ...parameters })
+  const root = method.merge(
+    { name: 'tensor', shape, isMatrix: false, base: zero, models: given, random: label => Tensor.random(String(label), shape) },
+    { ...defaults('other'), ...parameters },
+  )
   return [...(await run(root, inputs))]
 }
 

@@ -8,26 +8,27 @@ import { bytesGathered } from '../plan/gathered.ts'
 import type { Plan, Task } from '../plan/plan.ts'
 import type { Program } from '../plan/program.ts'
 import { BLOCK, blockOf } from '../plan/tiling.ts'
+import { operationsOf } from '../plan/whole.ts'
 import { assembleStage } from './code/assemble.ts'
 import { type Partials, runPass, type Step } from './folds.ts'
 import { createPool, type Pool } from './pool.ts'
 import { createSelector } from './select.ts'
 import { type Nonfinite, startOf, type UnitResult } from './units.ts'
 
-/** What happens while a plan runs, in order. Bytes and tensors count up to the totals of `start`. */
+/** Tensors, bytes, and floating-point operations on whole matrices. */
+interface Counts {
+  readonly tensors: number
+  readonly read: number
+  readonly written: number
+  readonly operations: number
+}
+
+/** What happens while a plan runs, in order. Counts go up to the totals of `start`. */
 export type Event =
-  | { readonly kind: 'start'; readonly tensors: number; readonly read: number; readonly written: number; readonly resumed: number }
-  | { readonly kind: 'progress'; readonly tensors: number; readonly read: number; readonly written: number }
+  | ({ readonly kind: 'start'; readonly resumed: number } & Counts)
+  | ({ readonly kind: 'progress' } & Counts)
   | ({ readonly kind: 'nonfinite' } & Nonfinite)
-  | {
-      readonly kind: 'done'
-      readonly output: string
-      readonly files: readonly string[]
-      readonly tensors: number
-      readonly read: number
-      readonly written: number
-      readonly seconds: number
-    }
+  | ({ readonly kind: 'done'; readonly output: string; readonly files: readonly string[]; readonly seconds: number } & Counts)
 
 export interface ExecuteOptions {
   /** Write NaN and infinities as they come, with an event for each tensor, instead of stopping at the first. */
@@ -36,10 +37,12 @@ export interface ExecuteOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+const NOTHING: UnitResult = { finished: [], partials: [], read: 0, written: 0, operations: 0, nonfinite: [] }
 const UNIT_ELEMENTS = 64 * BLOCK // a message's worth of work: some 10 ms, many thousand times the cost of the message
 const UNIT_TENSORS = 512 // of small tensors in one message
 const LOCAL_ELEMENTS = 256 * BLOCK // up to here one thread does all passes of a tensor, and threads share larger ones
 const INLINE_BYTES = 4_000_000 // below this, threads take longer to start than the work takes
+const INLINE_OPERATIONS = 1e9 // likewise
 
 /**
  * Runs a plan into a sink, and tells what happens. The output appears under its name only when complete; what is left by an error can be resumed.
@@ -60,15 +63,16 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
     files: plan.outputs.map(({ name, size }) => ({ name, size })),
     isOfModel: file => isModelFile(file) || plan.companions.some(c => c.name === file),
   })
-  const total = { tensors: plan.tasks.length - finished.size, ...bytesLeft(plan, finished) }
+  const total = { tensors: plan.tasks.length - finished.size, ...workLeft(plan, finished) }
   const { inputs, programs, rowMaps, memory } = plan
-  const isSmall = total.read + total.written < INLINE_BYTES || locators.some(l => 'memory' in l)
+  const isSmall = (total.read + total.written < INLINE_BYTES && total.operations < INLINE_OPERATIONS) || locators.some(l => 'memory' in l)
+  const queue = createQueue<UnitResult>()
   const pool = createPool(
     { inputs: inputs.map(({ locator, name, model }) => ({ locator, name, model })), outputs: locators, programs, rowMaps, memory },
     isSmall ? 0 : memory.threads,
+    operations => queue.push({ ...NOTHING, operations }),
   )
-  const queue = createQueue<UnitResult>()
-  const count = { tensors: 0, read: 0, written: 0 }
+  const count = { tensors: 0, read: 0, written: 0, operations: 0 }
   let keep = true
   let isComplete = false
   try {
@@ -85,6 +89,7 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
       count.tensors += result.finished.length
       count.read += result.read
       count.written += result.written
+      count.operations += result.operations
       yield { kind: 'progress', ...count }
       if (signal?.aborted) throw new MergeError('the merge was stopped', { where: sink.name, fix: 'run the same command with --resume to go on' })
     }
@@ -111,7 +116,7 @@ function pathsRead({ inputs, companions }: Plan): string[] {
   return [...new Set([...inputs.map(i => i.modelPath), ...files])]
 }
 
-/** Hands all unfinished tasks to the pool, large ones in ranges, small ones by the dozen. */
+/** Hands all unfinished tasks to the pool: whole matrices one by one, those that take longest first; other large ones in ranges, small ones by the dozen. */
 async function schedule(plan: Plan, finished: ReadonlySet<number>, pool: Pool, done: (result: UnitResult) => void): Promise<void> {
   const waiting: Promise<void>[] = []
   let batch: { id: number; task: Task }[] = []
@@ -121,9 +126,13 @@ async function schedule(plan: Plan, finished: ReadonlySet<number>, pool: Pool, d
     batch = []
     elements = 0
   }
-  for (const [id, task] of plan.tasks.entries()) {
-    if (finished.has(id)) continue
-    const passes = plan.programs[task.program]!.passes.length
+  const { programs } = plan
+  const left = [...plan.tasks.entries()].flatMap(([id, task]) => (finished.has(id) ? [] : [{ id, task, operations: operationsOf(programs[task.program]!, task.shape) }]))
+  for (const { id, task } of left.filter(l => l.operations > 0).sort((a, b) => b.operations - a.operations))
+    waiting.push(pool.submit({ kind: 'whole', tasks: [{ id, task }] }).then(done))
+  for (const { id, task, operations } of left) {
+    if (operations > 0) continue
+    const passes = programs[task.program]!.passes.length
     if (task.size > (passes > 1 ? LOCAL_ELEMENTS : UNIT_ELEMENTS)) {
       waiting.push(shared(plan, id, task, pool, done))
       continue
@@ -154,7 +163,7 @@ async function shared(plan: Plan, id: number, task: Task, pool: Pool, done: (res
     }
     await runPass(pass, known, helpers, take)
   }
-  done({ finished: [id], partials: [], read: 0, written: 0, nonfinite: [] })
+  done({ ...NOTHING, finished: [id] })
 }
 
 function rangesOf(size: number, block: number): readonly (readonly [start: number, end: number])[] {
@@ -162,19 +171,18 @@ function rangesOf(size: number, block: number): readonly (readonly [start: numbe
   return Array.from({ length: Math.ceil(size / length) }, (_, i) => [i * length, Math.min(size, (i + 1) * length)])
 }
 
-function bytesLeft(plan: Plan, finished: ReadonlySet<number>): { read: number; written: number } {
+function workLeft(plan: Plan, finished: ReadonlySet<number>): { read: number; written: number; operations: number } {
   let read = 0
   let written = 0
+  let operations = 0
   for (const [id, task] of plan.tasks.entries()) {
     if (finished.has(id)) continue
     const program = plan.programs[task.program]!
-    for (const [i, dtype] of program.sources.entries()) {
-      const { rows } = task.sources[i]!
-      read += rows ? bytesGathered(plan.rowMaps[rows.map]!, rows).rows : task.size * bytesOf(dtype)
-    }
+    for (const [i, { rows }] of task.sources.entries()) read += rows ? bytesGathered(plan.rowMaps[rows.map]!, rows).rows : task.size * bytesOf(program.sources[i]!)
     written += task.size * bytesOf(program.output)
+    operations += operationsOf(program, task.shape)
   }
-  return { read, written }
+  return { read, written, operations }
 }
 
 function nonfiniteError({ tensor, model, index, value }: Nonfinite): MergeError {

@@ -3,8 +3,9 @@ import { MergeError } from '../errors.ts'
 import type { Partial } from './folds.ts'
 import { createUnitRunner, type Setup, type Unit, type UnitResult } from './units.ts'
 
-/** What a worker answers: the result of a unit, or the error that ended it, as plain data. */
+/** What a worker answers: operations done so far on the way, then the result of a unit, or the error that ended it, as plain data. */
 export type Answer =
+  | { readonly operations: number }
   | { readonly result: UnitResult }
   | { readonly error: { readonly what: string; readonly where?: string | undefined; readonly fix?: string | undefined; readonly ours: boolean } }
 
@@ -14,7 +15,7 @@ let runner: ReturnType<typeof createUnitRunner> | null = null
 port.on('message', async (unit: Unit) => {
   try {
     runner ??= createUnitRunner(workerData as Setup)
-    const result = await runner.run(unit)
+    const result = await runner.run(unit, operations => port.postMessage({ operations } satisfies Answer))
     port.postMessage({ result } satisfies Answer, result.partials.flatMap(buffersOf))
   } catch (cause) {
     const error =

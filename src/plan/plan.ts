@@ -5,7 +5,7 @@ import { isIdentity, type RowMap } from '../checkpoint/rows.ts'
 import { bytesOf, type DType, type FloatDType, isFloat, sizeOf } from '../dtype.ts'
 import { assert, MergeError } from '../errors.ts'
 import type { Recipe } from '../recipe/recipe.ts'
-import { DEFAULT_MEMORY, type MemoryPlan, planMemory, residentBytes } from './budget.ts'
+import { DEFAULT_MEMORY, type MemoryPlan, planMemory, residentBytes, type WholeNeed } from './budget.ts'
 import { type Companion, companionsOf } from './companions.ts'
 import { checkCompatible } from './compatible.ts'
 import { chooseDonor } from './donor.ts'
@@ -17,10 +17,11 @@ import { notesOf } from './notes.ts'
 import { checkVocabulary } from './one_vocabulary.ts'
 import type { OpenedModels } from './open_models.ts'
 import { type Compiled, compile, compileCopy } from './passes.ts'
-import { isByRows, type Program, rereads, sourcesOf } from './program.ts'
+import { isByRows, type Program, readsOf, rereads } from './program.ts'
 import { provenance } from './provenance.ts'
 import { randomKey } from './random.ts'
 import { blockOf, type Rows, type Tiling } from './tiling.ts'
+import { operationsOf, placeWholes } from './whole.ts'
 
 /** A file to read. */
 export interface InputFile {
@@ -75,12 +76,16 @@ export interface Plan {
     /** Bytes of input tensors, counted once for every time they are read. */
     readonly read: number
     readonly written: number
+    /** About how many floating-point operations whole matrices take. */
+    readonly operations: number
     /** Most passes that any tensor takes. */
     readonly passes: number
     /** Bytes needed on the output's disk. */
     readonly disk: number
     readonly dropped: number
   }
+  /** How many tensors are worked on as wholes, and the one that takes most memory; null where none is. */
+  readonly wholes: { readonly tensors: number; readonly largest: WholeNeed } | null
   /** The model whose config, tensor order and dtypes the output follows. */
   readonly donor: string
   readonly notes: readonly string[]
@@ -142,10 +147,12 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
     totals: {
       read: tasks.reduce((sum, task) => sum + bytesRead(task, programs[task.program]!, rowMaps, memory.threads), 0),
       written,
+      operations: tasks.reduce((sum, { program, shape }) => sum + operationsOf(programs[program]!, shape), 0),
       passes: programs.reduce((most, p) => Math.max(most, p.passes.length), 1),
       disk: written + companions.files.reduce((sum, c) => sum + c.size, 0),
       dropped: names.length - lowered.size,
     },
+    wholes: wholesIn(tasks, programs),
     donor,
     notes: [...new Set([...recipe.notes.map(n => n.text), ...companions.notes, ...notesOf(recipe, checkpoints, donor, lowering, names)])],
   }
@@ -212,14 +219,26 @@ function inputFiles(checkpoints: ReadonlyMap<string, Checkpoint>): { files: Inpu
 }
 
 /** Every program with every kind of rows that it meets, if rows matter to it. */
-function distinctNeeds(tasks: readonly Task[], programs: readonly Program[]): { program: Program; rows: Rows }[] {
-  const needs = new Map<string, { program: Program; rows: Rows }>()
+function distinctNeeds(tasks: readonly Task[], programs: readonly Program[]): { program: Program; rows: Rows; whole: WholeNeed | null }[] {
+  const needs = new Map<string, { program: Program; rows: Rows; whole: WholeNeed | null }>()
   for (const task of tasks) {
     const program = programs[task.program]!
     const rows = isByRows(program) ? rowsOf(task.shape) : null
-    needs.set(`${task.program} ${rows?.columns} ${blockOf(rows)}`, { program, rows })
+    const whole = wholeNeed(task, program)
+    needs.set(`${task.program} ${rows?.columns} ${blockOf(rows)} ${whole?.shape}`, { program, rows, whole })
   }
   return [...needs.values()]
+}
+
+function wholeNeed({ name, shape }: Task, program: Program): WholeNeed | null {
+  const place = placeWholes(program, shape)
+  return place && { tensor: name, shape, bytes: place.bytes }
+}
+
+function wholesIn(tasks: readonly Task[], programs: readonly Program[]): Plan['wholes'] {
+  const needs = tasks.flatMap(task => wholeNeed(task, programs[task.program]!) ?? [])
+  const [first, ...rest] = needs
+  return first ? { tensors: needs.length, largest: rest.reduce((most, need) => (need.bytes > most.bytes ? need : most), first) } : null
 }
 
 const SMALLEST: Tiling = { chunk: 256 } // that plan/budget.ts comes down to
@@ -254,6 +273,6 @@ function memoryFor(tasks: readonly Task[], programs: readonly Program[], rowMaps
 function bytesRead(task: Task, program: Program, maps: readonly RowMap[], threads: number): number {
   const sources = task.sources.map(({ rows }, i) => (rows ? bytesGathered(maps[rows.map]!, rows) : { rows: task.size * bytesOf(program.sources[i]!), mean: 0 }))
   const means = sources.reduce((sum, source) => sum + source.mean * threads, 0)
-  const passes = program.copy ? [[0]] : program.passes.map(sourcesOf)
-  return means + passes.flat().reduce((sum, source) => sum + sources[source]!.rows, 0)
+  const reads = program.copy ? [0] : readsOf(program)
+  return means + reads.reduce((sum, source) => sum + (sources[source]?.rows ?? 0), 0) // what the program makes itself is not read
 }

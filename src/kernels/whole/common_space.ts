@@ -1,0 +1,70 @@
+import { lay, type Matrix, matrix, matrixBytes, multiply, PRODUCT_SCRATCH_BYTES, part, transposed } from '../matrix.ts'
+import { polar, polarOperations, polarScratchBytes } from '../polar.ts'
+import { svdOperations, svdScratchBytes } from '../svd.ts'
+import { bestTriplets, countOf, meanOf, operandBytes, type Problem, rankOf, type Solver, scaleColumns } from './solver.ts'
+
+/** Of r = min(m, n) directions, how many each task adds, and how many are common to all: what does not divide by the tasks goes to the common ones. */
+function divide(problem: Problem, fraction: number): { readonly common: number; readonly own: number } {
+  const rank = rankOf(problem)
+  const tasks = problem.operands - 1
+  const own = Math.floor((rank - countOf(fraction, rank)) / tasks)
+  return { common: rank - own * tasks, own }
+}
+
+const layout = (at: number, problem: Problem) => {
+  const { rows, cols } = problem
+  const rank = rankOf(problem)
+  return lay(at, {
+    operand: operandBytes(problem),
+    u: matrixBytes(rows, rank),
+    v: matrixBytes(cols, rank),
+    left: matrixBytes(rows, rank),
+    spare: matrixBytes(rank, cols), // what the common directions make of an operand, and afterwards the polar factor of `v`
+    product: PRODUCT_SCRATCH_BYTES,
+    scratch: Math.max(svdScratchBytes(rows, cols), polarScratchBytes(rows, rank), polarScratchBytes(cols, rank)),
+  })
+}
+
+/**
+ * Operand 0 is the sum of the task vectors, which follow. Its best triplets span the common space, numbers[0] of all directions; each task adds the best
+ * triplets of what the common left directions U do not reach, τ − U·Uᵀ·τ. Both sides are made orthogonal, and all singular values their mean.
+ * Marczak et al. 2025 (Iso-CTS), https://arxiv.org/abs/2502.04959, section 5
+ */
+export const commonSpace: Solver = {
+  bytes: problem => layout(0, problem).end,
+  operations(problem) {
+    const { rows, cols, operands } = problem
+    const rank = rankOf(problem)
+    const projections = (operands - 1) * 4 * rows * cols * rank
+    return operands * svdOperations(rows, cols, rank / 2) + projections + polarOperations(rows, rank) + polarOperations(cols, rank) + 2 * rows * cols * rank
+  },
+  *solve({ engine, rows, cols, operands, at, numbers: [fraction = 0.8] }) {
+    const problem = { rows, cols, operands }
+    const rank = rankOf(problem)
+    const { common, own } = divide(problem, fraction)
+    const places = layout(at, problem)
+    const operand = matrix(places.operand, rows, cols)
+    const [u, v] = [matrix(places.u, rows, rank), matrix(places.v, cols, rank)]
+    const columns = (of: Matrix, from: number, to: number): Matrix => part(of, 0, of.rows, from, to)
+    const values = new Float64Array(rank)
+    const shared = columns(u, 0, common)
+    for (let i = 0; i < operands; i++) {
+      const from = i === 0 ? 0 : common + (i - 1) * own
+      const to = common + i * own
+      if (from === to) continue
+      yield { operand: i, to: operand.at }
+      if (i > 0 && common > 0) {
+        const reached = matrix(places.spare, common, cols)
+        yield* multiply(engine, reached, transposed(shared), operand, places.product)
+        yield* multiply(engine, operand, shared, reached, places.product, { alpha: -1, beta: 1 })
+      }
+      values.set(yield* bestTriplets(engine, operand, to - from, { u: columns(u, from, to), v: columns(v, from, to) }, places.scratch), from)
+    }
+    const [left, right] = [matrix(places.left, rows, rank), matrix(places.spare, cols, rank)]
+    yield* polar(engine, u, left, places.scratch)
+    yield* polar(engine, v, right, places.scratch)
+    scaleColumns(engine, left, new Float64Array(rank).fill(meanOf(values)))
+    yield* multiply(engine, operand, left, transposed(right), places.product)
+    return operand.at
+  },
+}

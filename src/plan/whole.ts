@@ -1,0 +1,34 @@
+import { rowsOf, type Shape } from '../algebra/tensor.ts'
+import { SOLVERS } from '../kernels/whole/solvers.ts'
+import { type Program, type Whole, wholesOf } from './program.ts'
+
+/** Where the matrices lie that a program makes of whole matrices: in bytes from where its other buffers end. */
+export interface WholePlace {
+  /** Of each matrix but the last, by its source: it outlives the work on the next. The last stays where it was made. */
+  readonly kept: ReadonlyMap<number, number>
+  /** Where solvers work, and the memory of the one that takes most. */
+  readonly work: number
+  readonly bytes: number
+}
+
+/** Null where a program makes none. `shape` has two dimensions where it does. */
+export function placeWholes(program: Program, shape: Shape): WholePlace | null {
+  const wholes = wholesOf(program)
+  if (wholes.length === 0) return null
+  const { rows, columns } = rowsOf(shape)
+  const each = align(4 * rows * columns)
+  const kept = new Map(wholes.slice(0, -1).map(({ to }, i) => [to, i * each]))
+  const work = kept.size * each
+  const most = wholes.reduce((bytes, whole) => Math.max(bytes, SOLVERS[whole.op].bytes(problemOf(whole, shape))), 0)
+  return { kept, work, bytes: work + align(most) }
+}
+
+/** About how many floating-point operations a program spends on whole matrices. */
+export const operationsOf = (program: Program, shape: Shape): number => wholesOf(program).reduce((sum, whole) => sum + SOLVERS[whole.op].operations(problemOf(whole, shape)), 0)
+
+export function problemOf({ operands }: Whole, shape: Shape): { readonly rows: number; readonly cols: number; readonly operands: number } {
+  const { rows, columns: cols } = rowsOf(shape)
+  return { rows, cols, operands: operands.length }
+}
+
+const align = (bytes: number): number => Math.ceil(bytes / 64) * 64
