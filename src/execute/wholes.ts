@@ -89,13 +89,13 @@ export function createMatrices(runner: Runner, subject: Subject, ports: Ports, f
 
   /** Whether the operand, which then lies at `to`, is finite. */
   async function materialise({ operands }: Whole, { operand, to }: { readonly operand: number; readonly to: number }): Promise<boolean> {
-    let isFinite = true
+    let isSound = true
     const into: Ports = { read, write: (bytes, at) => new Uint8Array(memory.buffer, to + 4 * at, bytes.length).set(bytes) }
     const job = { program: operands[operand]!, pass: 0, step: { kind: 'pass', brackets: [] } as const, start: 0, end: size, known, key, resident: false }
     await runner.run(job, into, finding => {
-      isFinite = false
+      isSound = false
       found(finding)
     })
-    return isFinite
+    return isSound
   }
 }
