@@ -5,9 +5,9 @@ import { openModels } from '../plan/open_models.ts'
 import { plan } from '../plan/plan.ts'
 import { parse } from '../recipe/parse.ts'
 import type { Evaluation } from './evaluation.ts'
+import { runInMemory } from './load.ts'
 import type { VisionTask } from './suites.ts'
 import { type Accuracy, openVision } from './vision.ts'
-import { runInMemory } from './load.ts'
 
 const vision = fileURLToPath(new URL('../../zoo/vision', import.meta.url))
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 }) // eight merged and evaluated tasks take some 10 s on two cores

@@ -4,7 +4,7 @@ import { SOLVERS } from '../kernels/whole/solvers.ts'
 import { mapBytes } from '../plan/budget.ts'
 import type { Pass, Program, Whole } from '../plan/program.ts'
 import type { Tiling } from '../plan/tiling.ts'
-import { placeWholes, problemOf } from '../plan/whole.ts'
+import { operationsFor, placeWholes, problemOf } from '../plan/whole.ts'
 import type { Known } from './folds.ts'
 import type { Finding, Ports, Runner } from './runner.ts'
 
@@ -63,7 +63,7 @@ export function createMatrices(runner: Runner, subject: Subject, ports: Ports, f
     const problem = problemOf(whole, shape)
     const at = first + place!.work
     assert(at + solver.bytes(problem) <= memory.buffer.byteLength, `whole matrices fit the memory planned for them (${whole.op} of ${shape})`)
-    const expected = solver.operations(problem)
+    const expected = operationsFor(whole, shape)
     let told = 0
     let waiting = 0
     const count = async (operations: number): Promise<void> => {

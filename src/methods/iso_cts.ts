@@ -11,7 +11,7 @@ import { defineMethod, scalar } from './method.ts'
 export default defineMethod({
   summary: 'Equal strength for directions common to the tasks, and some of each task’s own.',
   paper: 'https://arxiv.org/abs/2502.04959',
-  about: `Marczak et al. 2025. As iso_c, and for many tasks (the paper merges up to 20), of which some have directions that drown in the sum. ${SCOPE} It takes about as long as tsv_m. With few models iso_c does as well in half the time.`,
+  about: `Marczak et al. 2025. As iso_c, and for many tasks (the paper merges up to 20), of which some have directions that drown in the sum. ${SCOPE} It takes several times as long as iso_c, which is enough for few models.`,
   base: 'required',
   models: { min: 1 },
   params: {

@@ -10,7 +10,7 @@ import { defineMethod, scalar } from './method.ts'
 export default defineMethod({
   summary: 'Keep the strongest singular directions of each task vector, rescale, average.',
   paper: 'https://arxiv.org/abs/2502.10339',
-  about: `Lee et al. 2025. For language models of one base: what is cut off is mostly noise, so that more models can be averaged before they disturb each other. ${SCOPE} Less suited to LoRA, whose few directions are all needed: raise \`eta\` there.`,
+  about: `Lee et al. 2025. For language models of one base: by the paper, what is cut off is mostly noise, so that more models can be averaged before they disturb each other. ${SCOPE} Less suited to LoRA, whose few directions are all needed: raise \`eta\` there.`,
   base: 'required',
   models: { min: 1 },
   params: {

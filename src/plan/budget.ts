@@ -142,12 +142,11 @@ function largestOf(needs: BudgetRequest['needs']): WholeNeed | null {
 /** A matrix that is worked on as a whole does not fit, even in a single thread. */
 function tooLarge(memory: number, { tensor, shape }: WholeNeed, least: number): MergeError {
   const where = `${tensor} [${shape}], which is worked on as a whole`
-  const rule = `by a rule, merge it by a method that works on elements, or take it from one model: \`rules: [{ tensors: '${tensor}', from: MODEL }]\``
-  if (least > WASM_LIMIT) return new MergeError(`${megabytes(least)} MB are needed at once, and a thread has no more than ${megabytes(WASM_LIMIT)}`, { where, fix: rule })
-  return new MergeError(`a memory budget of ${Math.floor(memory / 1e5) / 10} MB is too small for this merge`, {
-    where,
-    fix: `set --memory to ${megabytes(least)}MB or more; or, ${rule}`,
-  })
+  if (least > WASM_LIMIT) {
+    const fix = `merge it by a method that works on elements: with \`rules: [{ tensors: '${tensor}', merge: EXPRESSION }]\` in Merganser’s own form`
+    return new MergeError(`${megabytes(least)} MB are needed at once, and a thread has no more than ${megabytes(WASM_LIMIT)}`, { where, fix })
+  }
+  return new MergeError(`a memory budget of ${Math.floor(memory / 1e5) / 10} MB is too small for this merge`, { where, fix: `set --memory to ${megabytes(least)}MB or more` })
 }
 
 /** Bytes of a task's inputs, kept as they are stored. */

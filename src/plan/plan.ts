@@ -132,6 +132,7 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
   const { tasks, programs } = compileAll()
   const rowMaps = tasks.some(task => task.sources.some(source => source.rows)) ? lowering.matching!.maps : []
   const memory = memoryFor(tasks, programs, rowMaps, options)
+  const wholes = wholesIn(tasks, programs)
   const companions = companionsOf(recipe, checkpoints, donor, lowered, indexOf(outputs), lowering)
   const written = outputs.reduce((sum, file) => sum + file.size, 0)
   return {
@@ -152,9 +153,9 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
       disk: written + companions.files.reduce((sum, c) => sum + c.size, 0),
       dropped: names.length - lowered.size,
     },
-    wholes: wholesIn(tasks, programs),
+    wholes,
     donor,
-    notes: [...new Set([...recipe.notes.map(n => n.text), ...companions.notes, ...notesOf(recipe, checkpoints, donor, lowering, names)])],
+    notes: [...new Set([...recipe.notes.map(n => n.text), ...companions.notes, ...notesOf(recipe, checkpoints, donor, lowering, names), ...fewerThreads(memory, wholes, options)])],
   }
 
   function compileAll(): { tasks: Task[]; programs: Program[] } {
@@ -225,7 +226,8 @@ function distinctNeeds(tasks: readonly Task[], programs: readonly Program[]): { 
     const program = programs[task.program]!
     const rows = isByRows(program) ? rowsOf(task.shape) : null
     const whole = wholeNeed(task, program)
-    needs.set(`${task.program} ${rows?.columns} ${blockOf(rows)} ${whole?.shape}`, { program, rows, whole })
+    const key = `${task.program} ${rows?.columns} ${blockOf(rows)} ${whole?.shape}`
+    if (!needs.has(key)) needs.set(key, { program, rows, whole })
   }
   return [...needs.values()]
 }
@@ -243,10 +245,20 @@ function wholesIn(tasks: readonly Task[], programs: readonly Program[]): Plan['w
 
 const SMALLEST: Tiling = { chunk: 256 } // that plan/budget.ts comes down to
 
+const threadsWanted = ({ threads }: PlanOptions): number => Math.min(MAX_THREADS, threads ?? (globalThis.navigator?.hardwareConcurrency as number | undefined) ?? DEFAULT_THREADS)
+
+/** Said where the memory does not let all threads work on whole matrices. */
+function fewerThreads({ threads, perThread }: MemoryPlan, wholes: Plan['wholes'], options: PlanOptions): string[] {
+  const wanted = threadsWanted(options)
+  if (!wholes || threads === wanted) return []
+  const { tensor } = wholes.largest
+  return [`${threads} of ${wanted} threads work, for each takes ${Math.ceil(perThread / 1e6)} MB, which ${tensor} needs as a whole: with more --memory there can be more`]
+}
+
 /** The memory of the engine; row maps are held by this thread and by each other besides. */
 function memoryFor(tasks: readonly Task[], programs: readonly Program[], rowMaps: readonly RowMap[], options: PlanOptions): MemoryPlan {
   const budget = options.memory ?? DEFAULT_MEMORY
-  const threads = Math.min(MAX_THREADS, options.threads ?? (globalThis.navigator?.hardwareConcurrency as number | undefined) ?? DEFAULT_THREADS)
+  const threads = threadsWanted(options)
   const gathering = gatherBytes(rowMaps, tasks)
   const beside = gathering * (threads + 1)
   const request = {

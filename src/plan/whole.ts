@@ -23,8 +23,11 @@ export function placeWholes(program: Program, shape: Shape): WholePlace | null {
   return { kept, work, bytes: work + align(most) }
 }
 
-/** About how many floating-point operations a program spends on whole matrices. */
-export const operationsOf = (program: Program, shape: Shape): number => wholesOf(program).reduce((sum, whole) => sum + SOLVERS[whole.op].operations(problemOf(whole, shape)), 0)
+/** About how many floating-point operations a matrix takes that is made of whole ones. */
+export const operationsFor = (whole: Whole, shape: Shape): number => Math.round(SOLVERS[whole.op].operations(problemOf(whole, shape)))
+
+/** Likewise all of a program. */
+export const operationsOf = (program: Program, shape: Shape): number => wholesOf(program).reduce((sum, whole) => sum + operationsFor(whole, shape), 0)
 
 export function problemOf({ operands }: Whole, shape: Shape): { readonly rows: number; readonly cols: number; readonly operands: number } {
   const { rows, columns: cols } = rowsOf(shape)

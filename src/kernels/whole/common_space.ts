@@ -36,7 +36,9 @@ export const commonSpace: Solver = {
     const { rows, cols, operands } = problem
     const rank = rankOf(problem)
     const projections = (operands - 1) * 4 * rows * cols * rank
-    return operands * svdOperations(rows, cols, rank / 2) + projections + polarOperations(rows, rank) + polarOperations(cols, rank) + 2 * rows * cols * rank
+    const common = svdOperations(rows, cols, 0.8 * rank)
+    const own = (operands - 1) * svdOperations(rows, cols, (0.2 * rank) / (operands - 1)) // by the default fraction
+    return common + own + projections + polarOperations(rows, rank) + polarOperations(cols, rank) + 2 * rows * cols * rank
   },
   *solve({ engine, rows, cols, operands, at, numbers: [fraction = 0.8] }) {
     const problem = { rows, cols, operands }
