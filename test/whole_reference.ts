@@ -3,6 +3,8 @@ import { build, diagonal, flip, minus, norm, type Rows, times, unit } from './li
 
 // The methods on whole matrices from their papers, in doubles, by rotations (Hestenes, Jacobi): slow, short, and by other means than the kernels.
 
+const LEFT_OVER = 2 ** -18 // share of a task vector that is nothing: kernels/whole/common_space.ts
+
 interface Triplets {
   /** Columns. */
   readonly u: Rows
@@ -12,16 +14,16 @@ interface Triplets {
 
 const NOTHING = 2 ** -22 // share of the largest singular value that is none: kernels/svd.ts says why
 
-/** Singular triplets, values descending; zeros on both sides where a value is nothing. */
-export function triplets(a: Rows): Triplets {
+/** Singular triplets, values descending; zeros on both sides where a value is nothing, or no more than `least`. */
+export function triplets(a: Rows, nothing = 0): Triplets {
   if (a.length < a[0]!.length) {
-    const { u, values, v } = triplets(flip(a))
+    const { u, values, v } = triplets(flip(a), nothing)
     return { u: v, values, v: u }
   }
   const { columns, turned } = rotate(a)
   const lengths = columns.map(c => Math.hypot(...c))
   const order = [...lengths.keys()].sort((i, j) => lengths[j]! - lengths[i]!)
-  const least = NOTHING * Math.max(...lengths)
+  const least = Math.max(nothing, NOTHING * Math.max(...lengths))
   const some = (of: readonly (readonly number[])[], by: (i: number) => number): Rows => flip(order.map(i => of[i]!.map(x => x * by(i))))
   return {
     u: some(columns, i => (lengths[i]! > least ? 1 / lengths[i]! : 0)),
@@ -64,8 +66,8 @@ function rotate(a: Rows): { readonly columns: readonly number[][]; readonly turn
 
 const compose = ({ u, values, v }: Triplets): Rows => times(times(u, diagonal(values)), flip(v))
 const polar = (a: Rows): Rows => compose({ ...triplets(a), values: Array(Math.min(a.length, a[0]!.length)).fill(1) as number[] })
-const best = (a: Rows, k: number): Triplets => {
-  const { u, values, v } = triplets(a)
+const best = (a: Rows, k: number, nothing = 0): Triplets => {
+  const { u, values, v } = triplets(a, nothing)
   return { u: u.map(r => r.slice(0, k)), values: values.slice(0, k), v: v.map(r => r.slice(0, k)) }
 }
 /** Triplets side by side. */
@@ -97,7 +99,7 @@ export const WHOLES: Readonly<Record<WholeOp, (matrices: readonly Rows[], number
     const own = Math.floor((rank - Math.floor(fraction! * rank + 1e-9)) / tasks.length)
     const common = best(sum!, rank - own * tasks.length)
     const outside = (task: Rows): Rows => (common.values.length === 0 ? task : minus(task, times(common.u, times(flip(common.u), task))))
-    const { u, values, v } = join([common, ...tasks.map(task => best(outside(task), own))])
+    const { u, values, v } = join([common, ...tasks.map(task => best(outside(task), own, LEFT_OVER * norm(task)))])
     return compose({ u: polar(u), values: values.map(() => mean(values)), v: polar(v) })
   },
 

@@ -1,7 +1,13 @@
 import { lay, type Matrix, matrix, matrixBytes, multiply, PRODUCT_SCRATCH_BYTES, part, transposed } from '../matrix.ts'
 import { polar, polarOperations, polarScratchBytes } from '../polar.ts'
 import { svdOperations, svdScratchBytes } from '../svd.ts'
-import { bestTriplets, countOf, meanOf, operandBytes, type Problem, rankOf, type Solver, scaleColumns } from './solver.ts'
+import { bestTriplets, countOf, lengthOf, meanOf, operandBytes, type Problem, rankOf, type Solver, scaleColumns } from './solver.ts'
+
+/**
+ * What is left of a task vector outside of the common space is nothing up to this share of its length: the common directions are known to roundings
+ * of float32, 2^-24, of which products of thousands of terms add up some dozens.
+ */
+const LEFT_OVER = 2 ** -18
 
 /** Of r = min(m, n) directions, how many each task adds, and how many are common to all: what does not divide by the tasks goes to the common ones. */
 function divide(problem: Problem, fraction: number): { readonly common: number; readonly own: number } {
@@ -55,12 +61,14 @@ export const commonSpace: Solver = {
       const to = common + i * own
       if (from === to) continue
       yield { operand: i, to: operand.at }
+      const least = i === 0 ? 0 : LEFT_OVER * lengthOf(engine, operand)
       if (i > 0 && common > 0) {
         const reached = matrix(places.spare, common, cols)
         yield* multiply(engine, reached, transposed(shared), operand, places.product)
         yield* multiply(engine, operand, shared, reached, places.product, { alpha: -1, beta: 1 })
       }
-      values.set(yield* bestTriplets(engine, operand, to - from, { u: columns(u, from, to), v: columns(v, from, to) }, places.scratch), from)
+      const sides = { u: columns(u, from, to), v: columns(v, from, to) }
+      values.set(yield* bestTriplets(engine, operand, to - from, sides, places.scratch, least), from)
     }
     const [left, right] = [matrix(places.left, rows, rank), matrix(places.spare, cols, rank)]
     yield* polar(engine, u, left, places.scratch)

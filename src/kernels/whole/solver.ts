@@ -48,16 +48,16 @@ const FLOAT64 = 2 ** -40 // share of a count that its product with a share may l
 export const countOf = (share: number, whole: number): number => Math.min(whole, Math.floor(share * whole * (1 + FLOAT64)))
 
 /**
- * The k largest singular triplets, as `svd` gives them, but zeros on both sides where a value counts as zero: what a matrix does not have should
- * not lean on others when bases are made orthogonal.
+ * The k largest singular triplets, as `svd` gives them, but zeros throughout where a value is `least` or less, or counts as zero: what a matrix does
+ * not have should not lean on others when bases are made orthogonal.
  */
-export function* bestTriplets(engine: Engine, a: Matrix, k: number, { u, v }: Sides, scratch: Pointer): Work<Float64Array> {
+export function* bestTriplets(engine: Engine, a: Matrix, k: number, { u, v }: Sides, scratch: Pointer, least = 0): Work<Float64Array> {
   const values = yield* svd(engine, a, k, { u, v }, scratch)
-  if (!values.includes(0)) return values
-  const kept = values.map(value => (value === 0 ? 0 : 1))
+  if (!values.some(value => value <= least)) return values
+  const kept = values.map(value => (value <= least ? 0 : 1))
   scaleColumns(engine, u, kept)
   scaleColumns(engine, v, kept)
-  return values
+  return values.map((value, i) => value * kept[i]!)
 }
 
 /** A·diag(factors) in place, each element rounded once to the precision of A, which lies row by row. */
@@ -68,6 +68,13 @@ export function scaleColumns({ memory }: Engine, a: Matrix, factors: ArrayLike<n
     const row = all.subarray(first + i * a.rowStride, first + i * a.rowStride + a.cols)
     for (let j = 0; j < a.cols; j++) row[j] = row[j]! * factors[j]!
   }
+}
+
+/** ‖A‖, of an f32 matrix whose rows follow each other. */
+export function lengthOf({ memory }: Engine, { at, rows, cols }: Matrix): number {
+  let sum = 0
+  for (const x of new Float32Array(memory.buffer, at, rows * cols)) sum += x * x
+  return Math.sqrt(sum)
 }
 
 export const meanOf = (values: ArrayLike<number>): number => sumOf(values) / values.length
