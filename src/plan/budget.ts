@@ -144,7 +144,7 @@ function tooLarge(memory: number, { tensor, shape }: WholeNeed, least: number): 
   const where = `${tensor} [${shape}], which is worked on as a whole`
   if (least > WASM_LIMIT) {
     const fix = `merge it by a method that works on elements: with \`rules: [{ tensors: '${tensor}', merge: EXPRESSION }]\` in Merganser’s own form`
-    return new MergeError(`${megabytes(least)} MB are needed at once, and a thread has no more than ${megabytes(WASM_LIMIT)}`, { where, fix })
+    return new MergeError(`${megabytes(least)} MB are needed at once, and a thread has no more than ${megabytes(WASM_LIMIT)} MB`, { where, fix })
   }
   return new MergeError(`a memory budget of ${Math.floor(memory / 1e5) / 10} MB is too small for this merge`, { where, fix: `set --memory to ${megabytes(least)}MB or more` })
 }
