@@ -17,6 +17,7 @@ function divide(problem: Problem, fraction: number): { readonly common: number; 
   return { common: rank - own * tasks, own }
 }
 
+// `operand` holds one when its turn comes, and afterwards the polar factor of the longer basis; where that was the result comes to lie.
 const layout = (at: number, problem: Problem) => {
   const { rows, cols } = problem
   const rank = rankOf(problem)
@@ -24,10 +25,9 @@ const layout = (at: number, problem: Problem) => {
     operand: operandBytes(problem),
     u: matrixBytes(rows, rank),
     v: matrixBytes(cols, rank),
-    left: matrixBytes(rows, rank),
-    spare: matrixBytes(rank, cols), // what the common directions make of an operand, and afterwards the polar factor of `v`
+    factor: matrixBytes(rank, rank),
     product: PRODUCT_SCRATCH_BYTES,
-    scratch: Math.max(svdScratchBytes(rows, cols), polarScratchBytes(rows, rank), polarScratchBytes(cols, rank)),
+    scratch: Math.max(svdScratchBytes(rows, cols), polarScratchBytes(rows, rank), polarScratchBytes(cols, rank), matrixBytes(rank, cols)),
   })
 }
 
@@ -63,18 +63,21 @@ export const commonSpace: Solver = {
       yield { operand: i, to: operand.at }
       const least = i === 0 ? 0 : LEFT_OVER * lengthOf(engine, operand)
       if (i > 0 && common > 0) {
-        const reached = matrix(places.spare, common, cols)
+        const reached = matrix(places.scratch, common, cols)
         yield* multiply(engine, reached, transposed(shared), operand, places.product)
         yield* multiply(engine, operand, shared, reached, places.product, { alpha: -1, beta: 1 })
       }
       const sides = { u: columns(u, from, to), v: columns(v, from, to) }
       values.set(yield* bestTriplets(engine, operand, to - from, sides, places.scratch, least), from)
     }
-    const [left, right] = [matrix(places.left, rows, rank), matrix(places.spare, cols, rank)]
+    const isTall = rows > cols
+    const left = matrix(isTall ? places.operand : places.factor, rows, rank)
+    const right = matrix(isTall ? places.factor : places.operand, cols, rank)
     yield* polar(engine, u, left, places.scratch)
     yield* polar(engine, v, right, places.scratch)
     scaleColumns(engine, left, new Float64Array(rank).fill(meanOf(values)))
-    yield* multiply(engine, operand, left, transposed(right), places.product)
-    return operand.at
+    const result = matrix(isTall ? places.u : places.v, rows, cols)
+    yield* multiply(engine, result, left, transposed(right), places.product)
+    return result.at
   },
 }

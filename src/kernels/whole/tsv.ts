@@ -6,15 +6,17 @@ import { bestTriplets, operandBytes, type Problem, rankOf, type Solver, scaleCol
 /** Triplets of each operand: together no more than a matrix has. */
 const shareOf = (problem: Problem): number => Math.floor(rankOf(problem) / problem.operands)
 
-// `spare` holds an operand when its turn comes, and afterwards the polar factor of `v`; `v` at last the result. Sizes for 4096 × 14336: ../polar.ts.
+// `spare` holds an operand when its turn comes, and afterwards the polar factor of the long sides `long`; where those were the result comes to lie.
+// Sizes for 4096 × 14336: ../polar.ts.
 const layout = (at: number, problem: Problem) => {
   const { rows, cols } = problem
-  const total = shareOf(problem) * problem.operands
+  const rank = rankOf(problem)
+  const total = shareOf(problem) * problem.operands // no more than the rank, so that longer × total is no more than an operand
   return lay(at, {
-    spare: operandBytes(problem), // total ≤ rows, so that cols × total fits too
-    v: operandBytes(problem),
-    u: matrixBytes(rows, total),
-    left: matrixBytes(rows, total),
+    spare: operandBytes(problem),
+    long: operandBytes(problem),
+    short: matrixBytes(rank, total),
+    factor: matrixBytes(rank, total),
     product: PRODUCT_SCRATCH_BYTES,
     scratch: Math.max(svdScratchBytes(rows, cols), polarScratchBytes(rows, total), polarScratchBytes(cols, total)),
   })
@@ -37,20 +39,22 @@ export const tsv: Solver = {
     const k = shareOf(problem)
     const total = k * operands
     const places = layout(at, problem)
+    const lying = (a: Matrix): Matrix => (rows > cols ? transposed(a) : a) // shorter × longer
     const operand = matrix(places.spare, rows, cols)
-    const [u, v] = [matrix(places.u, rows, total), matrix(places.v, cols, total)]
+    const [shorter, longer] = [rankOf(problem), Math.max(rows, cols)]
+    const [short, long] = [matrix(places.short, shorter, total), matrix(places.long, longer, total)]
     const values = new Float64Array(total)
     for (let i = 0; i < operands; i++) {
       yield { operand: i, to: operand.at }
       const columns = (of: Matrix): Matrix => part(of, 0, of.rows, i * k, (i + 1) * k)
-      values.set(yield* bestTriplets(engine, operand, k, { u: columns(u), v: columns(v) }, places.scratch), i * k)
+      values.set(yield* bestTriplets(engine, lying(operand), k, { u: columns(short), v: columns(long) }, places.scratch), i * k)
     }
-    const [left, right] = [matrix(places.left, rows, total), matrix(places.spare, cols, total)]
-    yield* polar(engine, u, left, places.scratch)
-    yield* polar(engine, v, right, places.scratch)
+    const [left, right] = [matrix(places.factor, shorter, total), matrix(places.spare, longer, total)]
+    yield* polar(engine, short, left, places.scratch)
+    yield* polar(engine, long, right, places.scratch)
     scaleColumns(engine, left, values)
-    const result = matrix(places.v, rows, cols)
-    yield* multiply(engine, result, left, transposed(right), places.product)
+    const result = matrix(places.long, rows, cols)
+    yield* multiply(engine, lying(result), left, transposed(right), places.product)
     return result.at
   },
 }
