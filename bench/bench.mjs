@@ -1,4 +1,4 @@
-// `npm run bench -- [flags]`: what merging costs, beside the cost of moving as many bytes.
+// `npm run bench -- [flags]`: what merging costs, beside the cost of moving as many bytes; `npm run bench -- matrix [flags]`: what whole matrices cost.
 import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { readFlags, usage } from './flags.mjs'
@@ -14,9 +14,13 @@ const PEAK_TARGET = 400e6 // bytes, at two threads and the default memory
 const SLACK = 150e6 // bytes on disk: the models of many small tensors, headers, journals
 
 try {
-  const flags = readFlags(process.argv.slice(2))
-  if (flags.help) process.stdout.write(usage())
-  else await bench(flags)
+  const args = process.argv.slice(2)
+  if (args[0] === 'matrix') await (await import('./spectral.mjs')).benchSpectral(args.slice(1))
+  else {
+    const flags = readFlags(args)
+    if (flags.help) process.stdout.write(usage())
+    else await bench(flags)
+  }
 } catch (error) {
   console.error(error.message)
   process.exitCode = 1

@@ -39,7 +39,7 @@ export function readFlags(args) {
 
 export function usage() {
   const lines = Object.entries(FLAGS).map(([name, { value, doc }]) => `  ${`--${name}${value ? ` ${value}` : ''}`.padEnd(24)}  ${doc}`)
-  return `npm run bench -- [flags]\n\n${lines.join('\n')}\n`
+  return `npm run bench -- [flags]\n\n${lines.join('\n')}\n\nnpm run bench -- matrix [flags] measures methods on whole matrices: see its --help.\n`
 }
 
 function count(name, text, least) {
