@@ -67,7 +67,7 @@ export function createMachine({ program, constants }: Compiled, tiling: Tiling =
     }
     const found = (finding: Finding): void => void findings.push(finding)
     const { ports, make } = createMatrices(runner, { program, shape, known, key, tiling }, files, found)
-    if (resident) await runner.hold(program, known, ports)
+    if (resident) runner.hold(program, known)
     for (const [pass, spec] of program.passes.entries()) {
       const take = async (step: Step): Promise<readonly Partials[]> => {
         steps.push(step.kind)
