@@ -73,6 +73,8 @@ describe.each(Object.entries(OPS))('%s', (_, formulaFor) => {
     [40, 23],
     [23, 40],
     [33, 33],
+    [7, 40],
+    [40, 7],
   ])('of three matrices of %i × %i, and the same bytes however the engine cuts it', async (rows, cols) => {
     const inputs = taskVectors(rows, cols, ['full', 'full', 'full'], rows)
     const root = formulaFor(
@@ -136,6 +138,17 @@ describe('what the ops promise', () => {
     const inputs = taskVectors(6, 5, ['full', 'full'], 8)
     const tasks = [source(0, [6, 5]), source(1, [6, 5])]
     expect(await run(OPS.wudi(tasks, 0), inputs)).toEqual(await run(sumOf(tasks), inputs))
+  })
+
+  // 600 rows of task vectors are fewer than 640 columns, and 750 are more: the two ways there are, each through several chunks of 256 directions.
+  test('wudi gives the same by the rows of task vectors as by their columns', async () => {
+    const [rows, cols] = [150, 640]
+    const inputs = taskVectors(rows, cols, ['full', 'full', 'full', 'full', 'zero'], 10)
+    const tasks = inputs.map((_, i) => source(i, [rows, cols]))
+    const byRows = await run(OPS.wudi(tasks.slice(0, 4), 0.65), inputs)
+    const byColumns = await run(OPS.wudi(tasks, 0.65), inputs)
+    expect(apart(byRows, byColumns)).toBeLessThan(16 * U)
+    expect(apart(byRows, await run(sumOf(tasks), inputs))).toBeGreaterThan(0.1)
   })
 
   test('the rotations of the naive evaluator decompose', () => {

@@ -162,8 +162,9 @@ describe('memory', () => {
       }),
     )
   }
-  async function planFor(method: string, rows: number, cols: number, options: PlanOptions): Promise<Plan> {
-    const recipe = parse(callOf(method, ['base', 'a', 'b', 'c', 'd']), { models: hollow(rows, cols) })
+  async function planFor(method: string, rows: number, cols: number, options: PlanOptions, models = ['base', 'a', 'b', 'c', 'd']): Promise<Plan> {
+    const all = hollow(rows, cols)
+    const recipe = parse(callOf(method, models), { models: Object.fromEntries(models.map(model => [model, all[model]!])) })
     return plan(recipe, await openModels(recipe), options)
   }
   const GB = 1e9
@@ -188,6 +189,11 @@ describe('memory', () => {
     expect(several.notes.some(n => n.includes(`${threads} of 8 threads work`))).toBe(threads < 8)
   })
 
+  test('swudi of two wide matrices takes less than their columns would', async () => {
+    const { memory } = await planFor('swudi', 4096, 14336, { threads: 1, memory: 4 * GB }, ['base', 'a', 'b'])
+    expect(memory.total).toBeLessThanOrEqual(4 * GB) // three f64 squares of 14336 columns alone are 4.9 GB
+  })
+
   test('too small a budget is refused with one that suffices', async () => {
     for (const method of SPECTRAL) {
       const error = await planFor(method, 1024, 768, { threads: 2, memory: 5e6 }).catch((e: unknown) => e)
@@ -201,10 +207,14 @@ describe('memory', () => {
   })
 
   test('what no thread can have is refused with another way', async () => {
-    await expect(planFor('iso_c', 16384, 65536, { threads: 1, memory: 64 * GB })).rejects.toMatchObject({
-      what: expect.stringMatching(/^[\d.]+ MB are needed at once, and a thread has no more than 4227.9 MB$/),
-      details: { where: `${LARGE} [16384,65536], which is worked on as a whole`, fix: expect.stringContaining('works on elements') },
-    })
+    for (const [method, rows, cols] of [
+      ['iso_c', 16384, 65536],
+      ['swudi', 4096, 14336],
+    ] as const)
+      await expect(planFor(method, rows, cols, { threads: 1, memory: 64 * GB })).rejects.toMatchObject({
+        what: expect.stringMatching(/^[\d.]+ MB are needed at once, and a thread has no more than 4227.9 MB$/),
+        details: { where: `${LARGE} [${rows},${cols}], which is worked on as a whole`, fix: expect.stringContaining('works on elements') },
+      })
   })
 
   test('`merganser plan` shows it', () => {

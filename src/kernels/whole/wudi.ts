@@ -1,10 +1,11 @@
 import { eigen, eigenOperations, eigenScratchBytes } from '../eigen.ts'
 import type { Engine } from '../kernels.ts'
 import { addLower, copy, gram, lay, type Matrix, matrix, matrixBytes, multiply, PRODUCT_SCRATCH_BYTES, part, transposed } from '../matrix.ts'
+import { dividesOf, gatesOf } from './gates.ts'
 import { countOf, operandBytes, type Problem, rankOf, type Solver, scaleColumns } from './solver.ts'
+import { isWide, solveWide, wideBytes, wideOperations } from './wudi_wide.ts'
 
 const CHUNK = 256 // eigenvectors at once
-const LEAST = 1e-8 // eigenvalues below are divided by as if they were this
 
 const layout = (at: number, problem: Problem) => {
   const { rows, cols } = problem
@@ -25,16 +26,26 @@ const layout = (at: number, problem: Problem) => {
 /**
  * Operand 0 is the sum Θ of the task vectors τᵢ, which follow. With wᵢ = 1/‖τᵢ‖² (0 for a task vector of zeros), C = Σ wᵢτᵢᵀτᵢ = QΛQᵀ and
  * D = Σ wᵢτᵢτᵢᵀτᵢ it is Θ − (ΘQ∘g)Qᵀ + (DQ∘g/Λ)Qᵀ, where g = 1 − exp(−numbers[1]·λ) on the largest ⌊numbers[0]·n⌋ eigenvalues, else 0.
- * Closed form of WUDI, https://arxiv.org/abs/2606.07289. Everything between operands and result is f64.
+ * Closed form of WUDI, https://arxiv.org/abs/2606.07289. Everything between operands and result is f64. Wide matrices take the way of wudi_wide.ts.
  */
 export const wudi: Solver = {
-  bytes: problem => layout(0, problem).end,
+  bytes: problem => (isWide(problem) ? wideBytes(problem) : layout(0, problem).end),
   operations(problem) {
+    if (isWide(problem)) return wideOperations(problem)
     const { rows, cols, operands } = problem
     const [rank, count] = [rankOf(problem), 0.65 * cols]
     return (operands - 1) * (3 * rows * cols * rank + rows * cols * cols) + eigenOperations(cols, count) + 6 * rows * cols * count
   },
-  *solve({ engine, rows, cols, operands, at, numbers: [share = 0.65, rate = 300] }) {
+  *solve(desk) {
+    if (isWide(desk)) return yield* solveWide(desk)
+    const {
+      engine,
+      rows,
+      cols,
+      operands,
+      at,
+      numbers: [share = 0.65, rate = 300],
+    } = desk
     const problem = { rows, cols, operands }
     const rank = rankOf(problem)
     const places = layout(at, problem)
@@ -57,7 +68,8 @@ export const wudi: Solver = {
         yield* addLower(engine, inner, transposed(operand), operand, places.product, weight, beta)
       }
       const { values, vectors } = yield* eigen(engine, inner, count, places.scratch)
-      const gates = values.map(value => 1 - engine.kernels.exp(-rate * Math.max(value, 0)))
+      const gates = gatesOf(engine, values, rate)
+      const divides = dividesOf(gates, values)
       for (let from = 0; from < count; from += CHUNK) {
         const to = Math.min(from + CHUNK, count)
         const directions = part(vectors, from, to) // (to − from) × n
@@ -65,13 +77,8 @@ export const wudi: Solver = {
         const ofSum = matrix(ofCubes.at + matrixBytes(rows, to - from, true), rows, to - from, wide)
         yield* multiply(engine, ofCubes, cubes, transposed(directions), places.product)
         yield* multiply(engine, ofSum, sum, transposed(directions), places.product)
-        const chunk = gates.subarray(from, to)
-        scaleColumns(
-          engine,
-          ofCubes,
-          chunk.map((gate, i) => gate / Math.max(values[from + i]!, LEAST)),
-        )
-        scaleColumns(engine, ofSum, chunk)
+        scaleColumns(engine, ofCubes, divides.subarray(from, to))
+        scaleColumns(engine, ofSum, gates.subarray(from, to))
         yield* multiply(engine, total, ofCubes, directions, places.product, { beta: 1 })
         yield* multiply(engine, total, ofSum, directions, places.product, { alpha: -1, beta: 1 })
       }
