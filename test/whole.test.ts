@@ -3,6 +3,8 @@ import { describe, expect, test } from 'vitest'
 import type { WholeOp } from '../src/algebra/ops.ts'
 import { show } from '../src/algebra/show.ts'
 import { type Shape, Tensor, where, whole } from '../src/algebra/tensor.ts'
+import { createEngine } from '../src/kernels/kernels.ts'
+import { SOLVERS } from '../src/kernels/whole/solvers.ts'
 import { compile } from '../src/plan/passes.ts'
 import { createMachine, run } from './engine.ts'
 import { decode, encode } from './floats.ts'
@@ -162,6 +164,22 @@ describe('what the ops promise', () => {
     const product = times(flip(u), u)
     expect(norm(build(6, 6, (i, j) => product[i]![j]! - unit(6)[i]![j]!))).toBeLessThan(1e-14)
   })
+})
+
+// A memory has up to 4 GiB, and large matrices fill it: addresses are then no positive 32-bit integers.
+test.each(Object.entries(SOLVERS))('%s gives the same beyond 2 GiB of memory', (_, solver) => {
+  const problem = { rows: 20, cols: 31, operands: 3 }
+  const inputs = taskVectors(20, 31, ['full', 'full', 'full'], 12)
+  const engine = createEngine(2 ** 31 + 2 ** 24) // nothing is written to most of it, so that it takes no memory of the machine
+  const solved = (at: number): Float32Array => {
+    const work = solver.solve({ ...problem, engine, at, numbers: [0.6, 300] })
+    for (;;) {
+      const { done, value } = work.next()
+      if (done) return new Float32Array(engine.memory.buffer, value, 20 * 31).slice()
+      if (typeof value !== 'number') new Float32Array(engine.memory.buffer, value.to, 20 * 31).set(inputs[value.operand]!)
+    }
+  }
+  expect(solved(2 ** 31 + 2 ** 20)).toEqual(solved(engine.heap))
 })
 
 describe('a formula around whole matrices', () => {
