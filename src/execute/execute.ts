@@ -4,9 +4,10 @@ import { bytesOf } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import { headerOf } from '../formats/safetensors.ts'
 import { createEngine, KERNELS } from '../kernels/kernels.ts'
+import { SOLVERS_VERSION } from '../kernels/whole/solvers.ts'
 import { bytesGathered } from '../plan/gathered.ts'
 import type { Plan, Task } from '../plan/plan.ts'
-import type { Program } from '../plan/program.ts'
+import { type Program, wholesOf } from '../plan/program.ts'
 import { BLOCK, blockOf } from '../plan/tiling.ts'
 import { operationsOf } from '../plan/whole.ts'
 import { assembleStage } from './code/assemble.ts'
@@ -222,8 +223,11 @@ async function fingerprintOf({ recipe, inputs, outputs, programs, tasks, rowMaps
 
 /** The code that computes the output: another version of Merganser may give other bytes for the same plan. */
 function engineOf(programs: readonly Program[]): Uint8Array<ArrayBuffer> {
-  const stages = programs.flatMap(program => program.passes.flatMap((pass, p) => pass.stages.map((_, stage) => assembleStage(program, p, stage, 'main').bytes)))
-  return new TextEncoder().encode([KERNELS, ...stages.map(bytes => bytes.join())].join('\n'))
+  const wholes = programs.flatMap(wholesOf)
+  const all = [...programs, ...wholes.flatMap(w => w.operands)]
+  const solvers = wholes.length > 0 ? [SOLVERS_VERSION, ...wholes.map(w => w.op)] : []
+  const stages = all.flatMap(program => program.passes.flatMap((pass, p) => pass.stages.map((_, stage) => assembleStage(program, p, stage, 'main').bytes)))
+  return new TextEncoder().encode([KERNELS, ...solvers, ...stages.map(bytes => bytes.join())].join('\n'))
 }
 
 async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
