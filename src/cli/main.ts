@@ -9,6 +9,7 @@ import { VERSION } from './_version.ts'
 const COMMANDS: Readonly<Record<string, () => Promise<{ default: Command }>>> = {
   merge: () => import('./merge.ts'),
   plan: () => import('./plan.ts'),
+  vector: () => import('./vector.ts'),
   inspect: () => import('./inspect.ts'),
   methods: () => import('./methods.ts'),
   preset: () => import('./preset.ts'),

@@ -64,7 +64,7 @@ function describe({ checkpoints, plan }: Prepared): string {
       c.architecture ?? '–',
       String(c.layers.count),
       count(c.tensors.size),
-      bytes(c.files.reduce((sum, f) => sum + f.size, 0)),
+      bytes(c.files.reduce((sum, f) => sum + ('lowRank' in f.locator ? 0 : f.size), 0)),
     ]),
   ]
   const passes = new Map<number, number>()

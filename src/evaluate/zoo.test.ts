@@ -5,7 +5,11 @@ import { decode } from '../../test/floats.ts'
 import { openFile } from '../bytes/file.ts'
 import { type FloatDType, isFloat } from '../dtype.ts'
 import safetensors from '../formats/safetensors.ts'
+import { openModels } from '../plan/open_models.ts'
+import { plan } from '../plan/plan.ts'
+import { parse } from '../recipe/parse.ts'
 import type { Evaluation } from './evaluation.ts'
+import { runInMemory } from './load.ts'
 import type { TextName, VisionTask } from './suites.ts'
 import { openText, scoreText } from './text.ts'
 import { type Accuracy, openVision } from './vision.ts'
@@ -67,6 +71,17 @@ describe('zoo/text: bits per byte', () => {
   test.each(['base', 'code', 'math'])('model %s', async model => {
     const scores = await text.score(await load(`text/${model}`))
     for (const name of names) expect(Math.abs(scores[name] - A_addition.reference_bpb.test[model][name]), name).toBeLessThan(tolerance.bpb)
+  })
+
+  // README of the zoo: α·(alpha/r)·B·A of both adapters, added to the base.
+  test.each([
+    ['tuned', A_addition.lora_reference_bpb.test.code],
+    ['base + 0.7*code + 0.7*math', A_addition.lora_sum_of_deltas.test],
+  ])('adapters: %s', async (formula, expected) => {
+    const models = { base: `${zoo}/text/base`, code: `${zoo}/text/code-lora`, math: `${zoo}/text/math-lora`, tuned: `${zoo}/text/base+${zoo}/text/code-lora` }
+    const recipe = parse(formula, { models, adapters: new Set(['code', 'math']), output: { dtype: 'F32' } })
+    const scores = await text.score(await runInMemory(plan(recipe, await openModels(recipe), { threads: 1 })))
+    for (const name of names) expect(Math.abs(scores[name] - expected[name]), name).toBeLessThan(tolerance.bpb)
   })
 
   test('dev: only the first 24,000 characters count', async () => {

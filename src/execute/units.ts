@@ -7,10 +7,12 @@ import type { RowMap } from '../checkpoint/rows.ts'
 import { bytesOf, type FloatDType } from '../dtype.ts'
 import { type MemoryPlan, residentBytes } from '../plan/budget.ts'
 import type { Gathered } from '../plan/gathered.ts'
+import { lowRankFiles } from '../plan/low_rank.ts'
 import type { InputFile, Task } from '../plan/plan.ts'
 import { isByRows, type Program, rereads } from '../plan/program.ts'
 import { type Known, type Partials, runPass, type Step } from './folds.ts'
 import { createGatherer } from './gather.ts'
+import { createLowRankReaders } from './low_rank.ts'
 import { createRunner, type Finding, type Ports } from './runner.ts'
 import { createSelector } from './select.ts'
 import { createMatrices, type Tell } from './wholes.ts'
@@ -75,6 +77,8 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
   const readers = new Map<number, Reader>()
   const writers = new Map<number, FileWriter>()
   const gatherer = createGatherer(rowMaps, readerOf, kernels)
+  const virtual = lowRankFiles(inputs)
+  const lowRank = virtual.length > 0 ? createLowRankReaders(virtual, openReader, kernels) : null
   return { run, close }
 
   async function run(unit: Unit, tell: Tell): Promise<UnitResult> {
@@ -163,7 +167,8 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
   }
 
   function readerOf(file: number): Reader {
-    const known = readers.get(file) ?? openReader(inputs[file]!.locator)
+    const { locator } = inputs[file]!
+    const known = readers.get(file) ?? ('lowRank' in locator ? lowRank!(locator.lowRank) : openReader(locator))
     readers.set(file, known)
     return known
   }

@@ -125,13 +125,14 @@ export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor:
     const isByToken = leaves.some(leaf => tokenAxis(checkpoints.get(leaf.model)!, leaf.tensor) === 'rows')
     const shape = rows?.shape ?? commonShape(recipe, name, leaves, callAt(expression, place), isByToken)
     const seen: Input[] = []
-    const slot = (model: string, own: string): number => {
-      const { tensor } = leaves.find((leaf, i) => leaf.model === model && wanted[i]!.name === own)! // every leaf was found
+    const read = (model: string, own: string, isArgument: boolean): Tensor => {
+      const { tensor, entry } = leaves.find((leaf, i) => leaf.model === model && wanted[i]!.name === own)! // every leaf was found
+      if (entry.isZero && !isArgument) return Tensor.constant(0) // so that what an adapter does not change is copied
       const index = seen.findIndex(input => input.model === model && input.tensor === tensor)
-      return index < 0 ? seen.push({ model, tensor }) - 1 : index
+      return Tensor.source(index < 0 ? seen.push({ model, tensor }) - 1 : index, algebraic(shape))
     }
     const isMatrix = sizeOf(shape) > 0 && leaves.every(leaf => isFeatureMap(checkpoints.get(leaf.model)!, leaf.entry))
-    const root = evaluate(expression, place, { shape: algebraic(shape), isMatrix, scope: '', slot })
+    const root = evaluate(expression, place, { shape: algebraic(shape), isMatrix, scope: '', isArgument: false, read })
     const only = root.op === 'source' ? seen[root.arg as number]! : null
     return { root, inputs: seen, shape, copyOf: only, matched: rows }
   }
@@ -157,22 +158,24 @@ export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor:
   function evaluate(e: Expression, place: Place, context: Context): Tensor {
     switch (e.kind) {
       case 'model':
-        return Tensor.source(context.slot(e.model, place.name), context.shape)
+        return context.read(e.model, place.name, context.isArgument)
       case 'number':
         return Tensor.constant(scalarAt(e.value, place.position))
-      case 'negate':
-        return evaluate(e.of, place, context).mul(-1)
+      case 'negate': {
+        const of = evaluate(e.of, place, context)
+        return of.op === 'constant' ? Tensor.constant(-(of.arg as number)) : of.mul(-1)
+      }
       case 'binary': {
         const [left, right] = [evaluate(e.left, place, context), evaluate(e.right, place, context)]
         if (left.op === 'constant' && right.op === 'constant') return Tensor.constant(fold(e.op, left.arg as number, right.arg as number))
         return e.op === '+' ? left.add(right) : e.op === '-' ? left.sub(right) : e.op === '*' ? left.mul(right) : divide(left, right)
       }
       case 'call':
-        return call(e, place, context)
+        return call(e, place, { ...context, isArgument: true })
       case 'function':
         return applyFunction(
           e.name,
-          e.arguments.map(argument => evaluate(argument, place, context)),
+          e.arguments.map(argument => evaluate(argument, place, { ...context, isArgument: true })),
         )
       case 'layers':
       case 'stack':
@@ -231,7 +234,9 @@ interface Context {
   readonly isMatrix: boolean
   /** Keeps the random numbers of a stage apart from those of the merge around it. */
   readonly scope: string
-  slot(model: string, name: string): number
+  /** Within a call: methods take tensors, also of zeros. */
+  readonly isArgument: boolean
+  read(model: string, name: string, isArgument: boolean): Tensor
 }
 
 /** In the algebra [] means a number; a 0-d tensor is one element. */

@@ -1,7 +1,8 @@
 import { rowsOf, type Tensor } from '../algebra/tensor.ts'
-import type { Locator } from '../bytes/source.ts'
+import type { InputLocator } from '../bytes/low_rank.ts'
 import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.ts'
 import { isIdentity, type RowMap } from '../checkpoint/rows.ts'
+import { VECTOR_STEM } from '../checkpoint/vector.ts'
 import { bytesOf, type DType, type FloatDType, isFloat, sizeOf } from '../dtype.ts'
 import { assert, MergeError } from '../errors.ts'
 import type { Recipe } from '../recipe/recipe.ts'
@@ -11,6 +12,7 @@ import { checkCompatible } from './compatible.ts'
 import { chooseDonor } from './donor.ts'
 import { bytesGathered, type Gathered, gatherBytes, type Table } from './gathered.ts'
 import { indexOf, layOut, type OutputFile } from './layout.ts'
+import { lowRankBytes, lowRankFiles } from './low_rank.ts'
 import { createLowering, type Input, type Lowered } from './lower.ts'
 import type { Matched, VocabularyTable } from './matching.ts'
 import { notesOf } from './notes.ts'
@@ -29,7 +31,7 @@ export interface InputFile {
   readonly model: string
   /** The model's folder, or its one file: nothing may be written there. */
   readonly modelPath: string
-  readonly locator: Locator
+  readonly locator: InputLocator
   readonly size: number
   readonly version: string
   readonly headerHash: string
@@ -73,7 +75,7 @@ export interface Plan {
   readonly companions: readonly Companion[]
   readonly memory: MemoryPlan
   readonly totals: {
-    /** Bytes of input tensors, counted once for every time they are read. */
+    /** Bytes of input tensors, counted once for every time they are read; what an adapter changes as the float32 that it becomes. */
     readonly read: number
     readonly written: number
     /** About how many floating-point operations whole matrices take. */
@@ -121,17 +123,17 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
   const lowered = new Map<string, Lowered>()
   for (const name of names) {
     const formula = lowering.lower(name)
-    if (formula) lowered.set(name, formula)
+    if (formula && !(recipe.result === 'vector' && isInteger(formula))) lowered.set(name, formula)
   }
   if (lowered.size === 0) throw new MergeError('the merge has no tensors', { where: recipe.source.name, fix: 'leave at least one tensor undropped' })
   checkVocabulary(recipe, checkpoints.get(donor)!, lowered)
 
   const inputs = inputFiles(checkpoints)
   const placeable = [...lowered].map(([name, { shape }]) => ({ name, shape, dtype: outputDType(lowered.get(name)!) }))
-  const outputs = layOut(placeable, provenance(recipe, checkpoints, donor), recipe.output.shardSize)
+  const outputs = layOut(placeable, provenance(recipe, checkpoints, donor), recipe.output.shardSize, recipe.result === 'vector' ? VECTOR_STEM : 'model')
   const { tasks, programs } = compileAll()
   const rowMaps = tasks.some(task => task.sources.some(source => source.rows)) ? lowering.matching!.maps : []
-  const memory = memoryFor(tasks, programs, rowMaps, options)
+  const memory = memoryFor(tasks, programs, rowMaps, lowRankBytes(lowRankFiles(inputs.files)), options)
   const wholes = wholesIn(tasks, programs)
   const companions = companionsOf(recipe, checkpoints, donor, lowered, indexOf(outputs), lowering)
   const written = outputs.reduce((sum, file) => sum + file.size, 0)
@@ -203,9 +205,15 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
     return checkpoints.get(model)!.tensors.get(tensor)!
   }
 
+  /** Of integers there is no difference to take. */
+  function isInteger({ copyOf }: Lowered): boolean {
+    return copyOf !== null && !isFloat(tensorOf(copyOf).dtype)
+  }
+
   function outputDType({ inputs: read, copyOf }: Lowered): DType {
-    const { dtype } = tensorOf(copyOf ?? read.find(input => input.model === donor) ?? read[0]!)
-    return isFloat(dtype) ? (recipe.output.dtype ?? dtype) : dtype
+    const tensor = tensorOf(copyOf ?? read.find(input => input.model === donor) ?? read[0]!)
+    const dtype = tensor.outputDType ?? tensor.dtype
+    return isFloat(dtype) ? (recipe.output.dtype ?? (recipe.result === 'vector' ? 'F32' : dtype)) : dtype
   }
 }
 
@@ -255,12 +263,12 @@ function fewerThreads({ threads, perThread }: MemoryPlan, wholes: Plan['wholes']
   return [`${threads} of ${wanted} threads work, for each takes ${Math.ceil(perThread / 1e6)} MB, which ${tensor} needs as a whole: with more --memory there can be more`]
 }
 
-/** The memory of the engine; row maps are held by this thread and by each other besides. */
-function memoryFor(tasks: readonly Task[], programs: readonly Program[], rowMaps: readonly RowMap[], options: PlanOptions): MemoryPlan {
+/** The memory of the engine; row maps are held by this thread and by each other besides, and what adapters take (`adapting`) by each other. */
+function memoryFor(tasks: readonly Task[], programs: readonly Program[], rowMaps: readonly RowMap[], adapting: number, options: PlanOptions): MemoryPlan {
   const budget = options.memory ?? DEFAULT_MEMORY
   const threads = threadsWanted(options)
   const gathering = gatherBytes(rowMaps, tasks)
-  const beside = gathering * (threads + 1)
+  const beside = gathering * (threads + 1) + adapting * threads
   const request = {
     threads,
     tiling: options.tiling,
@@ -275,8 +283,8 @@ function memoryFor(tasks: readonly Task[], programs: readonly Program[], rowMaps
     const { perThread } = planMemory({ ...request, memory: Number.POSITIVE_INFINITY, rereading: [], tiling: options.tiling ?? SMALLEST })
     const megabytes = (bytes: number): number => Math.ceil(bytes / 1e5) / 10
     throw new MergeError(`a memory budget of ${Math.floor(budget / 1e5) / 10} MB is too small for this merge`, {
-      where: `matching the rows of embeddings takes ${megabytes(beside)} MB, in ${threads} thread${threads === 1 ? '' : 's'} and this one`,
-      fix: `set --memory to ${megabytes(perThread * threads + beside)}MB or more${threads > 1 ? `, or --threads 1 with ${megabytes(perThread + 2 * gathering)}MB` : ''}`,
+      where: `${gathering > 0 ? 'matching the rows of embeddings' : ''}${gathering > 0 && adapting > 0 ? ' and ' : ''}${adapting > 0 ? 'computing with adapters' : ''} takes ${megabytes(beside)} MB, in ${threads} thread${threads === 1 ? '' : 's'}${gathering > 0 ? ' and this one' : ''}`,
+      fix: `set --memory to ${megabytes(perThread * threads + beside)}MB or more${threads > 1 ? `, or --threads 1 with ${megabytes(perThread + 2 * gathering + adapting)}MB` : ''}`,
     })
   }
 }

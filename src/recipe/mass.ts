@@ -89,7 +89,7 @@ export const isAll = (masses: readonly number[], wanted: number): boolean => mas
 function weigh(e: Expression, recipe: Recipe, positions: readonly number[]): Weighed {
   switch (e.kind) {
     case 'model':
-      return { kind: 'tensor', at: positions.map(() => 1) }
+      return { kind: 'tensor', at: positions.map(() => (recipe.models[e.model]?.isAdapter ? 0 : 1)) }
     case 'number':
       return { kind: 'number', at: positions.map(p => scalarAt(e.value, p)) }
     case 'negate': {

@@ -83,6 +83,8 @@ export interface ModelRef {
   readonly revision: string | null
   /** An adapter to add. */
   readonly lora: { readonly path: string; readonly revision: string | null } | null
+  /** Set where it leads to an adapter alone, which is a task vector. Only its folder tells, so whoever has looked says it to `parse`. */
+  readonly isAdapter?: true
   /** Null when it was named on the command line or in code, not in the text. */
   readonly at: At | null
 }
@@ -120,6 +122,8 @@ export interface Recipe {
   readonly tokenizer: TokenizerRequest | null
   /** Null keeps the template that comes with the tokenizer. */
   readonly chatTemplate: ChatTemplateRequest | null
+  /** Set where the recipe gives a task vector instead of a model. */
+  readonly result?: 'vector'
   readonly seed: number
   /** Harmless oddities met while reading (a filter that can never match, a parameter without effect). */
   readonly notes: readonly Note[]
