@@ -23,7 +23,7 @@ import { isByRows, type Program, readsOf, rereads } from './program.ts'
 import { provenance } from './provenance.ts'
 import { randomKey } from './random.ts'
 import { blockOf, type Rows, type Tiling } from './tiling.ts'
-import { operationsOf, placeWholes } from './whole.ts'
+import { operationsOf, type Wholes, wholeNeed, wholesIn } from './whole.ts'
 
 /** A file to read. */
 export interface InputFile {
@@ -87,7 +87,7 @@ export interface Plan {
     readonly dropped: number
   }
   /** How many tensors are worked on as wholes, and the one that takes most memory; null where none is. */
-  readonly wholes: { readonly tensors: number; readonly largest: WholeNeed } | null
+  readonly wholes: Wholes | null
   /** The model whose config, tensor order and dtypes the output follows. */
   readonly donor: string
   readonly notes: readonly string[]
@@ -240,23 +240,12 @@ function distinctNeeds(tasks: readonly Task[], programs: readonly Program[]): { 
   return [...needs.values()]
 }
 
-function wholeNeed({ name, shape }: Task, program: Program): WholeNeed | null {
-  const place = placeWholes(program, shape)
-  return place && { tensor: name, shape, bytes: place.bytes }
-}
-
-function wholesIn(tasks: readonly Task[], programs: readonly Program[]): Plan['wholes'] {
-  const needs = tasks.flatMap(task => wholeNeed(task, programs[task.program]!) ?? [])
-  const [first, ...rest] = needs
-  return first ? { tensors: needs.length, largest: rest.reduce((most, need) => (need.bytes > most.bytes ? need : most), first) } : null
-}
-
 const SMALLEST: Tiling = { chunk: 256 } // that plan/budget.ts comes down to
 
 const threadsWanted = ({ threads }: PlanOptions): number => Math.min(MAX_THREADS, threads ?? (globalThis.navigator?.hardwareConcurrency as number | undefined) ?? DEFAULT_THREADS)
 
 /** Said where the memory does not let all threads work on whole matrices. */
-function fewerThreads({ threads, perThread }: MemoryPlan, wholes: Plan['wholes'], options: PlanOptions): string[] {
+function fewerThreads({ threads, perThread }: MemoryPlan, wholes: Wholes | null, options: PlanOptions): string[] {
   const wanted = threadsWanted(options)
   if (!wholes || threads === wanted) return []
   const { tensor } = wholes.largest

@@ -1,5 +1,7 @@
 import { rowsOf, type Shape } from '../algebra/tensor.ts'
 import { SOLVERS } from '../kernels/whole/solvers.ts'
+import type { WholeNeed } from './budget.ts'
+import type { Task } from './plan.ts'
 import { type Program, type Whole, wholesOf } from './program.ts'
 
 /** Where the matrices lie that a program makes of whole matrices: in bytes from where its other buffers end. */
@@ -28,6 +30,25 @@ export const operationsFor = (whole: Whole, shape: Shape): number => Math.round(
 
 /** Likewise all of a program. */
 export const operationsOf = (program: Program, shape: Shape): number => wholesOf(program).reduce((sum, whole) => sum + operationsFor(whole, shape), 0)
+
+/** The tensors that are worked on as wholes. */
+export interface Wholes {
+  readonly tensors: number
+  /** The one that takes most memory. */
+  readonly largest: WholeNeed
+}
+
+/** Null where none is. */
+export function wholesIn(tasks: readonly Task[], programs: readonly Program[]): Wholes | null {
+  const needs = tasks.flatMap(task => wholeNeed(task, programs[task.program]!) ?? [])
+  const [first, ...rest] = needs
+  return first ? { tensors: needs.length, largest: rest.reduce((most, need) => (need.bytes > most.bytes ? need : most), first) } : null
+}
+
+export function wholeNeed({ name, shape }: Pick<Task, 'name' | 'shape'>, program: Program): WholeNeed | null {
+  const place = placeWholes(program, shape)
+  return place && { tensor: name, shape, bytes: place.bytes }
+}
 
 export function problemOf({ operands }: Whole, shape: Shape): { readonly rows: number; readonly cols: number; readonly operands: number } {
   const { rows, columns: cols } = rowsOf(shape)
