@@ -1,4 +1,5 @@
-// `npm run bench -- [flags]`: what merging costs, beside the cost of moving as many bytes; `npm run bench -- matrix [flags]`: what whole matrices cost.
+// `npm run bench -- [flags]`: what merging costs, beside the cost of moving as many bytes. `npm run bench -- quality` and `npm run bench -- matrix` are other
+// tables: quality.mjs, spectral.mjs.
 import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { readFlags, usage } from './flags.mjs'
@@ -14,10 +15,11 @@ const PEAK_TARGET = 400e6 // bytes, at two threads and the default memory
 const SLACK = 150e6 // bytes on disk: the models of many small tensors, headers, journals
 
 try {
-  const args = process.argv.slice(2)
-  if (args[0] === 'matrix') await (await import('./spectral.mjs')).benchSpectral(args.slice(1))
+  const [first, ...rest] = process.argv.slice(2)
+  if (first === 'quality') await (await import('./quality.mjs')).benchQuality(rest)
+  else if (first === 'matrix') await (await import('./spectral.mjs')).benchSpectral(rest)
   else {
-    const flags = readFlags(args)
+    const flags = readFlags(process.argv.slice(2))
     if (flags.help) process.stdout.write(usage())
     else await bench(flags)
   }
@@ -35,6 +37,8 @@ async function bench(flags) {
   const out = resolve(flags.out ?? dir)
   const work = join(out, `run-${process.pid}`)
   preparePlace(dir, bytesToMake(dir, request, methods) + SLACK)
+  preparePlace(out, SLACK)
+  if (mergekit) await importMergekit(mergekit) // what is wrong with it is told before anything is measured
   console.log(describeMachine({ dir, out, threads }))
   try {
     mkdirSync(work, { recursive: true })

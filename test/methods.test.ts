@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { Tensor } from '../src/algebra/tensor.ts'
 import { METHODS } from '../src/methods/_all.ts'
-import type { AnyModel } from '../src/methods/method.ts'
+import { type AnyModel, everywhereIn } from '../src/methods/method.ts'
 import { run } from './engine.ts'
 import { mergeInMemory } from './golden.ts'
 
@@ -28,7 +28,7 @@ async function merge(name: string, { base, models, own = [], parameters = {} }: 
     return { ...defaults('model'), ...own[index], index, tensor, delta: tensor.sub(zero) } as AnyModel
   })
   const root = method.merge(
-    { name: 'tensor', shape, isMatrix: false, base: zero, models: given, random: label => Tensor.random(String(label), shape) },
+    { name: 'tensor', shape, isMatrix: false, base: zero, models: given, random: label => Tensor.random(String(label), shape), everywhere: everywhereIn(''), position: 0.5 },
     { ...defaults('other'), ...parameters },
   )
   return [...(await run(root, inputs))]

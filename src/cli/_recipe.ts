@@ -5,7 +5,7 @@ import { outputDType } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import { openModels } from '../plan/open_models.ts'
 import { findAdapters } from '../plan/open_reference.ts'
-import { type Plan, plan } from '../plan/plan.ts'
+import { MAX_THREADS, type Plan, plan } from '../plan/plan.ts'
 import { MIN_SHARD_BYTES } from '../recipe/fields.ts'
 import { type ParseOptions, parse, readReferences } from '../recipe/parse.ts'
 import type { Recipe } from '../recipe/recipe.ts'
@@ -53,7 +53,7 @@ interface Preparation {
 export async function prepareText(text: string, options: ParseOptions, { values, from = [workingFolder()], opened }: Preparation): Promise<Prepared> {
   const recipe = parse(text, { ...options, adapters: await findAdapters(readReferences(text, options), { from }) })
   const checkpoints = await openModels(recipe, { from })
-  const threads = values['threads'] === undefined ? availableParallelism() : readCount('threads', values['threads'] as string)
+  const threads = values['threads'] === undefined ? availableParallelism() : Math.min(MAX_THREADS, readCount('threads', values['threads'] as string))
   opened?.(checkpoints.values(), threads)
   const memory = values['memory'] === undefined ? undefined : readBytes('memory', values['memory'] as string)
   return { recipe, checkpoints, plan: plan(recipe, checkpoints, { threads, memory }) }

@@ -34,6 +34,10 @@ export async function runToFolder(plan: Plan, out: string, { values }: Arguments
       if (json) continue
       if (event.kind === 'start' && event.resumed > 0)
         process.stderr.write(`${dim('note:')} ${plural(event.resumed, 'tensor')} finished before; ${plural(event.tensors, 'tensor')} to go\n`)
+      if (event.kind === 'start' && event.discarded > 0)
+        process.stderr.write(
+          `${dim('note:')} ${plural(event.discarded, 'tensor')} of an unfinished merge ${event.discarded === 1 ? 'is' : 'are'} written anew: --resume would have gone on with it\n`,
+        )
       if (event.kind === 'nonfinite')
         process.stderr.write(`${dim('note:')} ${harmless(`${event.model ?? 'the output'} has ${event.value} at ${event.tensor}[${event.index.join(', ')}]`)}\n`)
       if (event.kind !== 'done') continue

@@ -52,6 +52,7 @@ async function main([name, ...rest]: string[]): Promise<number> {
     await command.run(readArguments(name, command, rest))
     return 0
   } catch (error) {
+    if (rest.includes('--json') && error instanceof MergeError) process.stdout.write(`${JSON.stringify({ kind: 'error', what: error.what, ...error.details, cause: undefined })}\n`)
     return explain(error)
   }
 }

@@ -1,5 +1,6 @@
 import { formulaOf } from '../plan/formula.ts'
 import type { VocabularyTable } from '../plan/matching.ts'
+import type { Plan } from '../plan/plan.ts'
 import { type Command, UsageError } from './_command.ts'
 import { type Prepared, prepare, RECIPE_FLAGS, shownNotes } from './_recipe.ts'
 import { bold, bytes, count, dim, harmless, operations, plural, table } from './_text.ts'
@@ -54,6 +55,13 @@ function wholeLines({ wholes, totals }: Prepared['plan']): string[] {
   return [`${bold('whole')}    ${tensors === 1 ? '1 matrix' : `${count(tensors)} matrices, one at a time in a thread`}, at most ${most}; about ${operations(totals.operations)}`]
 }
 
+/** What is found over the whole merge before anything is written. */
+function surveyLine({ survey, totals }: Plan): string[] {
+  if (survey.rounds.length === 0) return []
+  const tensors = new Set(survey.rounds.flatMap(r => r.tasks.map(t => t.name))).size
+  return [`${bold('first')}    ${plural(totals.surveyPasses, 'pass', 'passes')} over ${plural(tensors, 'tensor')} for ${plural(survey.values.length, 'number')} of the whole merge`]
+}
+
 function describe({ checkpoints, plan }: Prepared): string {
   const { memory, totals, outputs, programs } = plan
   const models = [
@@ -82,6 +90,7 @@ function describe({ checkpoints, plan }: Prepared): string {
     table(models, [3, 4, 5]),
     dim('* gives config, tensor order and dtypes'),
     '',
+    ...surveyLine(plan),
     `${bold('compute')}  ${work.join(', ')}`,
     ...wholeLines(plan),
     `${bold('read')}     ${bytes(totals.read)} at most`,

@@ -1,4 +1,5 @@
-import type { Sink } from '../bytes/sink.ts'
+import { statPath } from '../bytes/file.ts'
+import type { Begun, Sink } from '../bytes/sink.ts'
 import { isModelFile } from '../checkpoint/checkpoint.ts'
 import { bytesOf } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
@@ -7,13 +8,15 @@ import { createEngine, KERNELS } from '../kernels/kernels.ts'
 import { SOLVERS_VERSION } from '../kernels/whole/solvers.ts'
 import { bytesGathered } from '../plan/gathered.ts'
 import type { Plan, Task } from '../plan/plan.ts'
-import { type Program, wholesOf } from '../plan/program.ts'
+import { type Program, readsOf, wholesOf } from '../plan/program.ts'
+import { passesOf } from '../plan/survey.ts'
 import { BLOCK, blockOf } from '../plan/tiling.ts'
 import { operationsOf } from '../plan/whole.ts'
 import { assembleStage } from './code/assemble.ts'
 import { type Partials, runPass, type Step } from './folds.ts'
 import { createPool, type Pool } from './pool.ts'
 import { createSelector } from './select.ts'
+import { fill, findEverywhere } from './survey.ts'
 import { type Nonfinite, startOf, type UnitResult } from './units.ts'
 
 /** Tensors, bytes, and floating-point operations on whole matrices. */
@@ -26,7 +29,12 @@ interface Counts {
 
 /** What happens while a plan runs, in order. Counts go up to the totals of `start`. */
 export type Event =
-  | ({ readonly kind: 'start'; readonly resumed: number } & Counts)
+  | ({
+      readonly kind: 'start'
+      readonly resumed: number
+      /** Tensors that an unfinished run had written, and that are written anew as nobody asked to go on with it. */
+      readonly discarded: number
+    } & Counts)
   | ({ readonly kind: 'progress' } & Counts)
   | ({ readonly kind: 'nonfinite' } & Nonfinite)
   | ({ readonly kind: 'done'; readonly output: string; readonly files: readonly string[]; readonly seconds: number } & Counts)
@@ -57,14 +65,14 @@ const INLINE_OPERATIONS = 1e9 // likewise
  */
 export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false, signal }: ExecuteOptions = {}): AsyncGenerator<Event, void, void> {
   const begun = performance.now()
-  const { finished, locators } = await sink.begin({
+  const { finished, discarded, locators, found } = await sink.begin({
     bytes: plan.totals.disk,
     fingerprint: await fingerprintOf(plan, allowNonfinite),
     inputs: pathsRead(plan),
     files: plan.outputs.map(({ name, size }) => ({ name, size })),
     isOfModel: file => isModelFile(file) || plan.companions.some(c => c.name === file),
   })
-  const total = { tensors: plan.tasks.length - finished.size, ...workLeft(plan, finished) }
+  const total = { tensors: plan.tasks.length - finished.size, ...workLeft(plan, finished, found !== null) }
   const { inputs, programs, rowMaps, memory } = plan
   const isSmall = (total.read + total.written < INLINE_BYTES && total.operations < INLINE_OPERATIONS) || locators.some(l => 'memory' in l)
   const queue = createQueue<UnitResult>()
@@ -76,10 +84,11 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
   const count = { tensors: 0, read: 0, written: 0, operations: 0 }
   let keep = true
   let isComplete = false
+  const left = new Set<string>()
   try {
-    yield { kind: 'start', ...total, resumed: finished.size } // inside: who stops listening here gives up the merge too
+    yield { kind: 'start', ...total, resumed: finished.size, discarded } // inside: who stops listening here gives up the merge too
     for (const file of plan.outputs) await sink.write(file.name, 0, headerOf(file.tensors, file.metadata).header)
-    void schedule(plan, finished, pool, result => queue.push(result)).then(queue.end, queue.fail)
+    void schedule(plan, { finished, found }, pool, sink, result => queue.push(result)).then(queue.end, queue.fail)
     for await (const result of queue.all()) {
       if (result.nonfinite.length > 0 && !allowNonfinite) {
         keep = false // no resumption mends an input
@@ -96,9 +105,12 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
     }
     for (const companion of plan.companions) {
       if ('text' in companion) await sink.write(companion.name, 0, new TextEncoder().encode(companion.text))
-      else await sink.copy(companion.name, companion.path)
+      else if (!(await sink.copy(companion.name, companion.path))) left.add(companion.name)
     }
     await pool.close()
+    keep = false // what was read from a file that has changed is neither of its two states
+    await refuseChanged(plan)
+    keep = true
     await sink.finish()
     isComplete = true
   } finally {
@@ -107,7 +119,7 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
       await sink.abandon(keep)
     }
   }
-  const files = [...plan.outputs.map(o => o.name), ...plan.companions.map(c => c.name)]
+  const files = [...plan.outputs.map(o => o.name), ...plan.companions.map(c => c.name).filter(name => !left.has(name))]
   yield { kind: 'done', output: sink.name, files, ...count, seconds: (performance.now() - begun) / 1000 }
 }
 
@@ -117,8 +129,21 @@ function pathsRead({ inputs, companions }: Plan): string[] {
   return [...new Set([...inputs.map(i => i.modelPath), ...files])]
 }
 
-/** Hands all unfinished tasks to the pool: whole matrices one by one, those that take longest first; other large ones in ranges, small ones by the dozen. */
-async function schedule(plan: Plan, finished: ReadonlySet<number>, pool: Pool, done: (result: UnitResult) => void): Promise<void> {
+/** An input that somebody has written to meanwhile may have been read half old and half new. */
+async function refuseChanged({ inputs }: Plan): Promise<void> {
+  for (const { name, model, locator, version } of inputs) {
+    if (!('file' in locator) || (await statPath(locator.file, name))?.version === version) continue
+    throw new MergeError(`${name} of ${model} has changed while it was read`, { where: locator.file, fix: 'let nothing else write to the inputs, and start again' })
+  }
+}
+
+/**
+ * Finds what tensors must know of each other, then hands all unfinished tasks to the pool: whole matrices one by one, those that take longest
+ * first; other large ones in ranges, small ones by the dozen.
+ */
+async function schedule(plan: Plan, { finished, found }: Omit<Begun, 'discarded'>, pool: Pool, sink: Sink, done: (result: UnitResult) => void): Promise<void> {
+  const values = found ?? (await findEverywhere(plan, pool, done))
+  if (found === null && values.length > 0) sink.recordFound(values)
   const waiting: Promise<void>[] = []
   let batch: { id: number; task: Task }[] = []
   let elements = 0
@@ -128,7 +153,9 @@ async function schedule(plan: Plan, finished: ReadonlySet<number>, pool: Pool, d
     elements = 0
   }
   const { programs } = plan
-  const left = [...plan.tasks.entries()].flatMap(([id, task]) => (finished.has(id) ? [] : [{ id, task, operations: operationsOf(programs[task.program]!, task.shape) }]))
+  const left = [...plan.tasks.entries()].flatMap(([id, task]) =>
+    finished.has(id) ? [] : [{ id, task: fill(task, values), operations: operationsOf(programs[task.program]!, task.shape) }],
+  )
   for (const { id, task } of left.filter(l => l.operations > 0).sort((a, b) => b.operations - a.operations))
     waiting.push(pool.submit({ kind: 'whole', tasks: [{ id, task }] }).then(done))
   for (const { id, task, operations } of left) {
@@ -172,18 +199,28 @@ function rangesOf(size: number, block: number): readonly (readonly [start: numbe
   return Array.from({ length: Math.ceil(size / length) }, (_, i) => [i * length, Math.min(size, (i + 1) * length)])
 }
 
-function workLeft(plan: Plan, finished: ReadonlySet<number>): { read: number; written: number; operations: number } {
+function workLeft(plan: Plan, finished: ReadonlySet<number>, isSurveyed: boolean): { read: number; written: number; operations: number } {
   let read = 0
   let written = 0
   let operations = 0
+  for (const round of isSurveyed ? [] : plan.survey.rounds) for (const task of round.tasks) read += passesOf(round) * bytesIn(plan, task)
   for (const [id, task] of plan.tasks.entries()) {
     if (finished.has(id)) continue
-    const program = plan.programs[task.program]!
-    for (const [i, { rows }] of task.sources.entries()) read += rows ? bytesGathered(plan.rowMaps[rows.map]!, rows).rows : task.size * bytesOf(program.sources[i]!)
-    written += task.size * bytesOf(program.output)
-    operations += operationsOf(program, task.shape)
+    read += bytesIn(plan, task)
+    written += task.size * bytesOf(plan.programs[task.program]!.output)
+    operations += operationsOf(plan.programs[task.program]!, task.shape)
   }
   return { read, written, operations }
+}
+
+/** Bytes of what a task reads, once. */
+function bytesIn({ programs, rowMaps }: Plan, task: Omit<Task, 'output'>): number {
+  const { copy, sources } = programs[task.program]!
+  const read = copy ? [0] : [...new Set(readsOf(programs[task.program]!))].filter(i => i < task.sources.length) // what the program makes itself is not read
+  return read.reduce((sum, i) => {
+    const { rows } = task.sources[i]!
+    return sum + (rows ? bytesGathered(rowMaps[rows.map]!, rows).rows : task.size * bytesOf(sources[i]!))
+  }, 0)
 }
 
 function nonfiniteError({ tensor, model, index, value }: Nonfinite): MergeError {
@@ -197,11 +234,12 @@ function nonfiniteError({ tensor, model, index, value }: Nonfinite): MergeError 
   }
   if (model !== null) return new MergeError(`${model} contains ${name}`, { where, fix: 'use an undamaged copy of the model, or pass --allow-nonfinite to merge all the same' })
   const what = Number.isFinite(value) ? `the value ${value} is too large for the output's dtype` : `the merge gives ${name}`
-  return new MergeError(what, { where, fix: 'write a wider dtype (bf16 or f32) or lower the weights, or pass --allow-nonfinite to write it all the same' })
+  const wider = Number.isFinite(value) && Math.abs(value) < 3e38 ? 'write a wider dtype (bf16 or f32) or lower the weights' : 'lower the weights'
+  return new MergeError(what, { where, fix: `${wider}, or pass --allow-nonfinite to write it all the same` })
 }
 
 /** Equal for plans that write the same bytes from the same inputs; memory, threads and tiling do not matter. */
-async function fingerprintOf({ recipe, inputs, outputs, programs, tasks, rowMaps, companions }: Plan, allowNonfinite: boolean): Promise<string> {
+async function fingerprintOf({ recipe, inputs, outputs, programs, tasks, survey, rowMaps, companions }: Plan, allowNonfinite: boolean): Promise<string> {
   const { notes: _, source: __, ...formula } = recipe
   const rows = await Promise.all(
     rowMaps.flatMap(({ own, fillStart, fillModel, fillRow, isPadding, hasToken }) =>
@@ -215,6 +253,7 @@ async function fingerprintOf({ recipe, inputs, outputs, programs, tasks, rowMaps
     inputs: inputs.map(i => [i.name, i.size, i.version, i.headerHash]),
     outputs,
     tasks,
+    survey,
     rows,
     companions: companions.map(c => c.name),
   }

@@ -15,6 +15,8 @@ import { createGatherer } from './gather.ts'
 import { createLowRankReaders } from './low_rank.ts'
 import { createRunner, type Finding, type Ports } from './runner.ts'
 import { createSelector } from './select.ts'
+import type { Piece, SurveyStep } from './survey.ts'
+import { surveyPieces } from './survey_unit.ts'
 import { createMatrices, type Tell } from './wholes.ts'
 
 /** What a worker is told once. */
@@ -29,7 +31,7 @@ export interface Setup {
   readonly kernels?: WebAssembly.Module
 }
 
-/** A piece of work: whole tensors, or one pass over a range of a large one. */
+/** A piece of work: whole tensors, one pass over a range of a large one, or a look at pieces of many for numbers of all together. */
 export type Unit =
   | { readonly kind: 'whole'; readonly tasks: readonly { readonly id: number; readonly task: Task }[] }
   | {
@@ -42,6 +44,10 @@ export type Unit =
       readonly end: number
       readonly known: Known
     }
+  | { readonly kind: 'survey'; readonly pieces: readonly Piece[]; readonly step: SurveyStep; readonly numbers: number }
+
+/** What is read of a task. */
+type ReadTask = Omit<Task, 'output'>
 
 /** A finding in the user's terms. */
 export interface Nonfinite {
@@ -90,6 +96,10 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
       const partials = await runner.run(job, portsOf(task, count, nonfinite), f => noteFound(nonfinite, task, f))
       return { finished: [], partials, ...count, operations: 0, nonfinite: [...nonfinite.values()] }
     }
+    if (unit.kind === 'survey') {
+      const tools = { runner, helpers, programs, startOf, portsOf: (task: ReadTask) => readingPorts(task, count) }
+      return { finished: [], partials: await surveyPieces(unit.pieces, unit.step, unit.numbers, tools), ...count, operations: 0, nonfinite: [] }
+    }
     for (const { task } of unit.tasks) await whole(task, count, nonfinite, tell)
     return { finished: unit.tasks.map(t => t.id), partials: [], ...count, operations: 0, nonfinite: [...nonfinite.values()] }
   }
@@ -113,8 +123,21 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
 
   function portsOf(task: Task, count: { read: number; written: number }, nonfinite: Map<string, Nonfinite>): Ports {
     const program = programs[task.program]!
-    const widths = program.sources.map(bytesOf)
     const copiesDoubles = program.copy && program.output === 'F64'
+    return {
+      ...readingPorts(task, count),
+      write(bytes, at) {
+        count.written += bytes.byteLength
+        const found = copiesDoubles ? firstNonfinite(bytes) : null
+        if (found) note(nonfinite, task, { source: 0, index: at + found.index, value: found.value })
+        writerOf(task.output.file).write(bytes, task.output.at + at * bytesOf(program.output))
+      },
+    }
+  }
+
+  /** For programs that write nothing. */
+  function readingPorts(task: ReadTask, count: { read: number }): Ports {
+    const widths = programs[task.program]!.sources.map(bytesOf)
     return {
       read(slot, target, at) {
         const { file, at: first, rows } = task.sources[slot]!
@@ -122,12 +145,7 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
         count.read += target.byteLength
         return readerOf(file).read(target, first + at * widths[slot]!)
       },
-      write(bytes, at) {
-        count.written += bytes.byteLength
-        const found = copiesDoubles ? firstNonfinite(bytes) : null
-        if (found) note(nonfinite, task, { source: 0, index: at + found.index, value: found.value })
-        writerOf(task.output.file).write(bytes, task.output.at + at * bytesOf(program.output))
-      },
+      write() {},
     }
   }
 
@@ -146,13 +164,13 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
     note(into, task, { ...finding, value: doubleAt(bytes, 0) })
   }
 
-  function readElements(task: Task, slot: number, target: Uint8Array, at: number): void | Promise<void> {
+  function readElements(task: ReadTask, slot: number, target: Uint8Array, at: number): void | Promise<void> {
     const { file, at: first } = task.sources[slot]!
     return readerOf(file).read(target, first + at * bytesOf(programs[task.program]!.sources[slot]!))
   }
 
   /** Gives the bytes read. */
-  function gathered(task: Task, slot: number, target: Uint8Array, at: number): Promise<number> {
+  function gathered(task: ReadTask, slot: number, target: Uint8Array, at: number): Promise<number> {
     const dtype = programs[task.program]!.sources[slot] as FloatDType // of other dtypes no rows are matched
     return gatherer.gather({ rows: task.sources[slot]!.rows!, dtype, key: `${task.name}\n${slot}` }, target, at)
   }
@@ -187,7 +205,7 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
 }
 
 /** What is known of a tensor before its first pass. */
-export function startOf(program: Program, { shape, size, constants }: Task): Known {
+export function startOf(program: Program, { shape, size, constants }: ReadTask): Known {
   const rows = isByRows(program) ? rowsOf(shape) : null
   const scalars = new Float64Array(program.scalars)
   scalars.set(constants)
