@@ -1,5 +1,5 @@
-// `npm run bench -- [flags]`: what merging costs, beside the cost of moving as many bytes. `npm run bench -- quality` and `-- matrix` are other tables:
-// quality.mjs, spectral.mjs.
+// `npm run bench -- [flags]`: what merging costs, beside the cost of moving as many bytes. `npm run bench -- quality` and `npm run bench -- matrix` are other
+// tables: quality.mjs, spectral.mjs.
 import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { readFlags, usage } from './flags.mjs'

@@ -8,7 +8,7 @@ import { findEverywhere } from '../src/execute/survey.ts'
 import { surveyPieces, type Tools } from '../src/execute/survey_unit.ts'
 import { startOf, type Unit, type UnitResult } from '../src/execute/units.ts'
 import { createMatrices } from '../src/execute/wholes.ts'
-import { mapBytes, mapMemory, residentBytes } from '../src/plan/budget.ts'
+import { mapBytes, residentBytes } from '../src/plan/budget.ts'
 import type { Lowered } from '../src/plan/lower.ts'
 import { type Compiled, compile, compileFolds } from '../src/plan/passes.ts'
 import { isByRows, type Program } from '../src/plan/program.ts'
@@ -142,7 +142,7 @@ async function surveyed(
     const known = tools.get(task)
     if (known) return known
     const program = programs[task.program]!
-    const runner = createRunner(mapMemory(program, tiling, isByRows(program) ? rowsOf(task.shape) : null).size, tiling)
+    const runner = createRunner(mapBytes(program, tiling, isByRows(program) ? rowsOf(task.shape) : null), tiling)
     const inputs = formulas[Number(task.name)]!.sources.map(s => encode(dtype, s))
     const read = (slot: number, target: Uint8Array, at: number): void => target.set(inputs[slot]!.subarray(at * bytesOf(dtype), at * bytesOf(dtype) + target.length))
     const fresh = { runner, helpers: { kernels: runner.engine.kernels, selector }, programs, startOf, portsOf: () => ({ read, write() {} }) }

@@ -58,10 +58,7 @@ function formulaOf(method: AnyMethod, shape: Shape, { models: own, merge }: Para
   return { root: method.merge(inputs, Object.freeze({ ...merge })), sources: own.length + Number(withBase) }
 }
 
-/**
- * Bit for bit is asked where arithmetic leaves no freedom: sums add in another order, sin, acos and exp are other programs here and in V8, and whole
- * matrices are decomposed by other means.
- */
+/** Bit for bit is asked where arithmetic leaves no freedom: sums add in another order, sin, acos and exp are other programs here and in V8, and whole matrices are decomposed by other means. */
 const INEXACT: readonly Op[] = ['sum', 'everywhere_sum', 'sin', 'acos', 'exp']
 const isExact = (root: Tensor): boolean => ![...nodesOf(root)].some(t => INEXACT.includes(t.op) || isWhole(t.op))
 

@@ -47,18 +47,18 @@ export function evaluate(
   return Float32Array.from(value(root))
 }
 
-/** What is found everywhere, where `of` holds all elements there are. */
-export function foldEverywhere({ op, inputs }: Tensor, of: Float64Array): number {
-  if (op === 'everywhere_sum') return of.reduce((a, b) => a + b, 0)
-  const rank = Math.max(1, Math.floor((inputs[1]!.arg as number) * of.length))
-  return of.toSorted((a, b) => b - a)[rank - 1]! + 0
-}
-
 function computeWhole({ op, inputs, shape }: Tensor, values: readonly Float64Array[]): Float64Array {
   const [rows, cols] = shape as readonly [number, number] // whole matrices have two dimensions
   const matrices = values.filter((_, i) => inputs[i]!.space === 'elements').map(x => build(rows, cols, (i, j) => x[i * cols + j]!))
   const numbers = values.filter((_, i) => inputs[i]!.space === 'number').map(x => x[0]!)
   return Float64Array.from(WHOLES[op as WholeOp](matrices, numbers).flat(), Math.fround)
+}
+
+/** What is found everywhere, where `of` holds all elements there are. */
+export function foldEverywhere({ op, inputs }: Tensor, of: Float64Array): number {
+  if (op === 'everywhere_sum') return of.reduce((a, b) => a + b, 0)
+  const rank = Math.max(1, Math.floor((inputs[1]!.arg as number) * of.length))
+  return of.toSorted((a, b) => b - a)[rank - 1]! + 0
 }
 
 /** Numbers of rows and columns. */

@@ -104,6 +104,15 @@ describe.each(SPECTRAL)('%s', method => {
   })
 })
 
+// A look at all tensors comes before anything is computed, and streams.
+test('a number of the whole model over what is made of whole matrices is refused', async () => {
+  await expect(planOf('base + ties(tsv_m(code - base, math - base), prose - base, density=0.3, trim=global)')).rejects.toThrow(
+    /cannot be found over what is made of whole matrices, as model\.layers\.0\.\S+ is/,
+  )
+  const { programs } = await planOf('base + tsv_m(ties(code - base, density=0.3, trim=global), prose - base)', { threads: 1 })
+  expect(programs.some(p => p.passes.some(pass => pass.wholes.length > 0))).toBe(true) // the other way round is no matter
+})
+
 test('progress tells of operations while one matrix is being worked on', async () => {
   const events: Event[] = []
   const merge = await planOf(callOf('tsv_m'), { threads: 1 })

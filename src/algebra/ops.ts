@@ -40,15 +40,15 @@ export const OPS = {
   sum: 'fold',
   /** The k-th largest element; inputs: the tensor, and k: a number, rounded down. */
   largest: 'fold',
-  /** The same over the tensors of all formulas that have `arg` for their label; the last input is the share of all elements that k is. */
-  everywhere_sum: 'everywhere',
-  everywhere_largest: 'everywhere',
   /** Of matrices of one size, and after them numbers, one matrix of that size: src/kernels/whole says what. */
   tsv: 'whole',
   isotropic: 'whole',
   common_space: 'whole',
   wudi: 'whole',
   low_rank: 'whole',
+  /** The same over the tensors of all formulas that have `arg` for their label; the last input is the share of all elements that k is. */
+  everywhere_sum: 'everywhere',
+  everywhere_largest: 'everywhere',
 } as const satisfies Record<string, OpClass>
 
 export type Op = keyof typeof OPS
@@ -60,5 +60,5 @@ export type RowOp = OpOf<'row'>
 export const isRow = (op: Op): op is RowOp => OPS[op] === 'row'
 export type WholeOp = OpOf<'whole'>
 export const isFold = (op: Op): op is FoldOp => OPS[op] === 'fold'
-export const isEverywhere = (op: Op): op is OpOf<'everywhere'> => OPS[op] === 'everywhere'
 export const isWhole = (op: Op): op is WholeOp => OPS[op] === 'whole'
+export const isEverywhere = (op: Op): op is OpOf<'everywhere'> => OPS[op] === 'everywhere'

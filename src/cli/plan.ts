@@ -47,19 +47,19 @@ function vocabularyLines({ tensors, lines }: VocabularyTable): string[] {
   return ['', table([['rows', `of ${tensors.map(t => harmless(t)).join(', ')}`, 'for example'], ...rows], [0])]
 }
 
-/** What is found over the whole merge before anything is written. */
-function surveyLine({ survey, totals }: Plan): string[] {
-  if (survey.rounds.length === 0) return []
-  const tensors = new Set(survey.rounds.flatMap(r => r.tasks.map(t => t.name))).size
-  return [`${bold('first')}    ${plural(totals.surveyPasses, 'pass', 'passes')} over ${plural(tensors, 'tensor')} for ${plural(survey.values.length, 'number')} of the whole merge`]
-}
-
 /** What is worked on as a whole; nothing where all streams. */
 function wholeLines({ wholes, totals }: Prepared['plan']): string[] {
   if (!wholes) return []
   const { tensors, largest } = wholes
   const most = `${bytes(largest.bytes)} for ${harmless(largest.tensor)} [${largest.shape}]`
   return [`${bold('whole')}    ${tensors === 1 ? '1 matrix' : `${count(tensors)} matrices, one at a time in a thread`}, at most ${most}; about ${operations(totals.operations)}`]
+}
+
+/** What is found over the whole merge before anything is written. */
+function surveyLine({ survey, totals }: Plan): string[] {
+  if (survey.rounds.length === 0) return []
+  const tensors = new Set(survey.rounds.flatMap(r => r.tasks.map(t => t.name))).size
+  return [`${bold('first')}    ${plural(totals.surveyPasses, 'pass', 'passes')} over ${plural(tensors, 'tensor')} for ${plural(survey.values.length, 'number')} of the whole merge`]
 }
 
 function describe({ checkpoints, plan }: Prepared): string {

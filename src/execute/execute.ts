@@ -138,8 +138,8 @@ async function refuseChanged({ inputs }: Plan): Promise<void> {
 }
 
 /**
- * Finds what tensors must know of each other, then hands all unfinished tasks to the pool: whole matrices one by one, those that take longest first;
- * other large ones in ranges, small ones by the dozen.
+ * Finds what tensors must know of each other, then hands all unfinished tasks to the pool: whole matrices one by one, those that take longest
+ * first; other large ones in ranges, small ones by the dozen.
  */
 async function schedule(plan: Plan, { finished, found }: Omit<Begun, 'discarded'>, pool: Pool, sink: Sink, done: (result: UnitResult) => void): Promise<void> {
   const values = found ?? (await findEverywhere(plan, pool, done))
@@ -153,11 +153,9 @@ async function schedule(plan: Plan, { finished, found }: Omit<Begun, 'discarded'
     elements = 0
   }
   const { programs } = plan
-  const left = [...plan.tasks.entries()].flatMap(([id, empty]) => {
-    if (finished.has(id)) return []
-    const task = fill(empty, values)
-    return [{ id, task, operations: operationsOf(programs[task.program]!, task.shape) }]
-  })
+  const left = [...plan.tasks.entries()].flatMap(([id, task]) =>
+    finished.has(id) ? [] : [{ id, task: fill(task, values), operations: operationsOf(programs[task.program]!, task.shape) }],
+  )
   for (const { id, task } of left.filter(l => l.operations > 0).sort((a, b) => b.operations - a.operations))
     waiting.push(pool.submit({ kind: 'whole', tasks: [{ id, task }] }).then(done))
   for (const { id, task, operations } of left) {
@@ -208,21 +206,20 @@ function workLeft(plan: Plan, finished: ReadonlySet<number>, isSurveyed: boolean
   for (const round of isSurveyed ? [] : plan.survey.rounds) for (const task of round.tasks) read += passesOf(round) * bytesIn(plan, task)
   for (const [id, task] of plan.tasks.entries()) {
     if (finished.has(id)) continue
-    const program = plan.programs[task.program]!
     read += bytesIn(plan, task)
-    written += task.size * bytesOf(program.output)
-    operations += operationsOf(program, task.shape)
+    written += task.size * bytesOf(plan.programs[task.program]!.output)
+    operations += operationsOf(plan.programs[task.program]!, task.shape)
   }
   return { read, written, operations }
 }
 
 /** Bytes of what a task reads, once. */
 function bytesIn({ programs, rowMaps }: Plan, task: Omit<Task, 'output'>): number {
-  const program = programs[task.program]!
-  const read = program.copy ? [0] : [...new Set(readsOf(program))].filter(i => i < task.sources.length) // the others are what the program makes itself
+  const { copy, sources } = programs[task.program]!
+  const read = copy ? [0] : [...new Set(readsOf(programs[task.program]!))].filter(i => i < task.sources.length) // what the program makes itself is not read
   return read.reduce((sum, i) => {
     const { rows } = task.sources[i]!
-    return sum + (rows ? bytesGathered(rowMaps[rows.map]!, rows).rows : task.size * bytesOf(program.sources[i]!))
+    return sum + (rows ? bytesGathered(rowMaps[rows.map]!, rows).rows : task.size * bytesOf(sources[i]!))
   }, 0)
 }
 

@@ -109,11 +109,9 @@ function formulaOver(method: AnyMethod, shape: Shape): MethodText['formula'] & {
   const models = mergedModels(method).map((model, index) => ({ ...each(index), index, tensor: tensorOf(model), delta: tensorOf(model).sub(base) }) as AnyModel) // numbers by the names of params
   const isMatrix = shape.length === 2
   const random = (label: string | number): Tensor => Tensor.random(String(label), shape)
-  const [root, last] = [0, 1].map(position => method.merge({ name: 'tensor', shape, isMatrix, base, models, random, everywhere: everywhereIn(''), position }, shared)) as [
-    Tensor,
-    Tensor,
-  ]
-  const place = root === last ? [] : ['in the first layer'] // told where layers differ
+  const rootAt = (position: number): Tensor => method.merge({ name: 'tensor', shape, isMatrix, base, models, random, everywhere: everywhereIn(''), position }, shared)
+  const root = rootAt(0)
+  const place = root === rootAt(1) ? [] : ['in the first layer'] // told where layers differ
   const kept = Object.entries(shared).filter(([name, value]) => value !== null && exampleOf(method, name) === null)
   const of = isMatrix ? `a matrix of ${shape.join(' × ')}` : `a tensor of ${shape[0]} elements`
   return { root, shape, lines: show(root, input => inputs[input]!), of: [of, ...place, ...kept.map(([name, value]) => `${name} ${value}`)].join(', '), besides }

@@ -210,17 +210,10 @@ export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor:
     })
     const random = (label: string | number): Tensor => Tensor.random(`${context.scope}${label}`, context.shape)
     try {
-      const inputs = {
-        name: place.output,
-        shape: context.shape,
-        isMatrix: context.isMatrix,
-        base,
-        models,
-        random,
-        everywhere: everywhereIn(callName(e, context)),
-        position: place.position,
-      }
-      return method.merge(inputs, values)
+      return method.merge(
+        { name: place.output, shape: context.shape, isMatrix: context.isMatrix, base, models, random, everywhere: everywhereIn(callName(e, context)), position: place.position },
+        values,
+      )
     } catch (error) {
       if (error instanceof MergeError && !error.details.excerpt) throw faultAt(recipe.source, e.at, `${place.output}: ${error.what}`, error.details.fix)
       throw error

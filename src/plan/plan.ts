@@ -274,13 +274,6 @@ function distinctNeeds(tasks: readonly Omit<Task, 'output'>[], programs: readonl
 
 const SMALLEST: Tiling = { chunk: 256 } // that plan/budget.ts comes down to
 
-/** For those who call from JavaScript. */
-function checkOptions({ memory, threads }: PlanOptions): void {
-  if (memory !== undefined && !(typeof memory === 'number' && memory > 0))
-    throw new MergeError(`the memory budget is ${JSON.stringify(memory)}`, { fix: 'give a number of bytes, such as 512e6' })
-  if (threads !== undefined && !(Number.isSafeInteger(threads) && threads > 0)) throw new MergeError(`the number of threads is ${threads}`, { fix: 'give a whole number from 1' })
-}
-
 const threadsWanted = ({ threads }: PlanOptions): number => Math.min(MAX_THREADS, threads ?? (globalThis.navigator?.hardwareConcurrency as number | undefined) ?? DEFAULT_THREADS)
 
 /** Said where the memory does not let all threads work on whole matrices. */
@@ -289,6 +282,13 @@ function fewerThreads({ threads, perThread }: MemoryPlan, wholes: Wholes | null,
   if (!wholes || threads === wanted) return []
   const { tensor } = wholes.largest
   return [`${threads} of ${wanted} threads work, for each takes ${Math.ceil(perThread / 1e6)} MB, which ${tensor} needs as a whole: with more --memory there can be more`]
+}
+
+/** For those who call from JavaScript. */
+function checkOptions({ memory, threads }: PlanOptions): void {
+  if (memory !== undefined && !(typeof memory === 'number' && memory > 0))
+    throw new MergeError(`the memory budget is ${JSON.stringify(memory)}`, { fix: 'give a number of bytes, such as 512e6' })
+  if (threads !== undefined && !(Number.isSafeInteger(threads) && threads > 0)) throw new MergeError(`the number of threads is ${threads}`, { fix: 'give a whole number from 1' })
 }
 
 /** The memory of the engine; row maps are held by this thread and by each other besides, and what adapters take (`adapting`) by each other. */
