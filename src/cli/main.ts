@@ -9,6 +9,7 @@ import { VERSION } from './_version.ts'
 const COMMANDS: Readonly<Record<string, () => Promise<{ default: Command }>>> = {
   merge: () => import('./merge.ts'),
   plan: () => import('./plan.ts'),
+  evaluate: () => import('./evaluate.ts'),
   inspect: () => import('./inspect.ts'),
   methods: () => import('./methods.ts'),
   demo: () => import('./demo.ts'),

@@ -1,0 +1,179 @@
+import { openFile, readText, statPath } from '../../bytes/file.ts'
+import { MergeError } from '../../errors.ts'
+import { type DataTensor, readData, rowsIn, tensorOf } from '../data.ts'
+import { optional, required, type Settings } from '../options.ts'
+import type { Subject } from '../subject.ts'
+import type { Task } from '../suite.ts'
+import { createTokens, type Tokens } from '../tokens.ts'
+import type { Weights } from '../weights.ts'
+import { rowsFor } from './_feed.ts'
+import { type Graph, type Network, openGraph, type Value } from './_graph.ts'
+import { languageModel, rewardModel } from './_language.ts'
+import { loadRuntime } from './_runtime.ts'
+import type { Engine, Host, Rows, Runner } from './engine.ts'
+
+const options = {
+  graph: required('path', 'The network: an ONNX file whose inputs are the data and every weight, named like the tensors of the checkpoint.'),
+  head: optional('path', 'A second ONNX file that takes the outputs of the first: a head that is not part of the models.'),
+  head_weights: optional('path', 'The weights of the head: a safetensors file.'),
+  output: optional('text', 'The output that is scored. Default: the only one, else `logits`.'),
+  inputs: optional('names', 'Fields of the data by the graph inputs that they fill, where their names differ.'),
+  scale: optional('names', 'Fields of the data that hold one number, by the graph inputs that are multiplied with it.'),
+  tensors: optional('names', 'Tensors of the model by the graph inputs that they fill, where their names differ, as with tied embeddings.'),
+  tokenizer: optional('path', 'A tokenizer.json, or a folder with one. Default: the model’s own.'),
+} as const
+type Own = Settings<typeof options>
+
+const ROWS_PER_BATCH = 100 // 25 to 1,000 images are equally fast; a hundred keeps memory small
+const IDS = 'input_ids'
+const MASK = 'attention_mask'
+const POSITIONS = 'position_ids'
+
+export default {
+  summary: 'ONNX Runtime on a network whose weights are inputs: one session serves every model. Uses onnxruntime-node where it is installed.',
+  abilities: ['classify', 'likelihoods', 'rewards', 'generate', 'tokens'],
+  options,
+  start: startOnnx,
+} satisfies Engine
+
+function startOnnx(): Host {
+  const runtime = once(loadRuntime)
+  const graphs = keyed((path: string) => openFile(path).then(async file => openGraph(await file.read(0, file.size), path, await runtime())))
+  const heads = keyed(async (path: string) => floatsIn((await tensorsIn(path)).entries()))
+  const weights = new WeakMap<Subject, Promise<Weights>>()
+  return {
+    identity: async () => (await runtime()).name,
+    files: async task => {
+      const { graph, head, head_weights, tokenizer } = own(task)
+      return [graph, head, head_weights, tokenizer && tokenizerFile(tokenizer)].flatMap(path => path ?? [])
+    },
+    async run(task, subject) {
+      const settings = own(task)
+      const graph = await graphs.get(settings.graph)
+      if (!weights.has(subject)) weights.set(subject, subject.weights())
+      const model = await weights.get(subject)!
+      const bind = (free: readonly string[]): Network => graph.bind(model, free, settings.tensors ?? {})
+      const tokens = once(() => tokensFor(settings, subject))
+      const ask = once(async () => textNetwork(graph, bind, settings.output))
+      const classify = async (data: ReadonlyMap<string, DataTensor>): Promise<Rows> => {
+        const head = settings.head === null ? null : await headNetwork(await graphs.get(settings.head), settings.head_weights === null ? null : await heads.get(settings.head_weights), graph)
+        return scoreRows(graph, bind, head, data, settings, task.dataName)
+      }
+      const lazily = (ids: Value, mask: Value): Promise<Value> => ask().then(run => run(ids, mask))
+      return { classify, tokens, ...languageModel(lazily), ...rewardModel(lazily) } satisfies Partial<Runner>
+    },
+    notes: () => [],
+    close: async () => {
+      await Promise.all((await graphs.all()).map(graph => graph.close()))
+    },
+  }
+}
+
+const own = (task: Task): Own => task.settings as unknown as Own // read by these very declarations
+
+/** Every row through the network, and through the head behind it. */
+async function scoreRows(
+  graph: Graph,
+  bind: (free: readonly string[]) => Network,
+  head: Network | null,
+  data: ReadonlyMap<string, DataTensor>,
+  { inputs, scale, output }: Own,
+  where: string,
+): Promise<Rows> {
+  const fields = new Map([...data.keys()].filter(field => graph.inputs.has(field)).map(field => [field, field]))
+  for (const [input, field] of Object.entries(inputs ?? {})) fields.set(input, field)
+  const all = { kind: 'tensors', file: where, tensors: data } as const
+  const feeds = [...fields].map(([name, field]) => {
+    const input = graph.inputs.get(name)
+    if (!input) throw new MergeError(`the graph has no input "${name}"`, { where: graph.name, fix: `\`inputs\` of the suite names it; the graph has ${listed([...graph.inputs.keys()])}` })
+    const factor = scale && Object.hasOwn(scale, name) ? Number(tensorOf(all, scale[name]!).data[0]) : 1
+    return { input, tensor: tensorOf(all, field), factor }
+  })
+  if (feeds.length === 0) {
+    throw new MergeError(`no field of the data fills an input of the graph: the data has ${listed([...data.keys()])}`, { where, fix: 'name the field of an input in the suite: `inputs: { images: pixels }`' })
+  }
+  const network = bind(feeds.map(feed => feed.input.name))
+  const count = rowsIn(data)
+  const pieces: Float32Array[] = []
+  for (let start = 0; start < count; start += ROWS_PER_BATCH) {
+    const end = Math.min(start + ROWS_PER_BATCH, count)
+    const hidden = await network(Object.fromEntries(feeds.map(({ input, tensor, factor }) => [input.name, rowsFor(input, tensor, start, end, factor)])))
+    pieces.push(chosen(head ? await head(hidden) : hidden, output, graph.name).data as Float32Array)
+  }
+  const total = pieces.reduce((sum, piece) => sum + piece.length, 0)
+  const scores = new Float32Array(total)
+  for (let i = 0, at = 0; i < pieces.length; at += pieces[i++]!.length) scores.set(pieces[i]!, at)
+  return { width: total / count, data: scores }
+}
+
+function headNetwork(head: Graph, weights: Weights | null, trunk: Graph): Network {
+  const free = [...head.inputs.keys()].filter(input => trunk.outputs.includes(input))
+  if (free.length === 0) {
+    throw new MergeError(`no output of the graph fills an input of its head`, { where: head.name, fix: `the graph gives ${trunk.outputs.join(', ')}; the head takes ${listed([...head.inputs.keys()])}` })
+  }
+  const network = head.bind(weights ?? new Map(), free)
+  return outputs => network(Object.fromEntries(free.map(name => [name, outputs[name]!])))
+}
+
+/** Asks the network about tokens, with mask and positions where it takes them. */
+function textNetwork(graph: Graph, bind: (free: readonly string[]) => Network, output: string | null): (ids: Value, mask: Value) => Promise<Value> {
+  if (!graph.inputs.has(IDS)) throw new MergeError(`the graph takes no \`${IDS}\``, { where: graph.name, fix: `use the graph of a language model; this one takes ${listed([...graph.inputs.keys()])}` })
+  const network = bind([IDS, MASK, POSITIONS].filter(name => graph.inputs.has(name)))
+  return async (ids, mask) => {
+    const [rows, length] = ids.dims as [number, number]
+    const feeds: Record<string, Value> = { [IDS]: ids }
+    if (graph.inputs.has(MASK)) feeds[MASK] = mask
+    if (graph.inputs.has(POSITIONS)) feeds[POSITIONS] = { dims: ids.dims, data: BigInt64Array.from({ length: rows * length }, (_, i) => BigInt(i % length)) }
+    return chosen(await network(feeds), output, graph.name)
+  }
+}
+
+function chosen(outputs: Readonly<Record<string, Value>>, name: string | null, where: string): Value {
+  const names = Object.keys(outputs)
+  const wanted = name ?? (names.length === 1 ? names[0]! : 'logits')
+  const value = outputs[wanted]
+  if (value?.data instanceof Float32Array) return value
+  throw new MergeError(value ? `the output "${wanted}" is not float32` : `the network has no output "${wanted}"`, { where, fix: `name one of its outputs in the suite, \`output: …\`: ${names.join(', ')}` })
+}
+
+async function tokensFor({ tokenizer }: Own, subject: Subject): Promise<Tokens> {
+  if (tokenizer === null) {
+    const json = await subject.text('tokenizer.json')
+    if (json === null) throw new MergeError(`${subject.name} has no tokenizer.json`, { fix: 'give the suite one: `tokenizer: models/base`' })
+    return createTokens(json, await subject.text('tokenizer_config.json'), `${subject.name}/tokenizer.json`)
+  }
+  const file = tokenizerFile(tokenizer)
+  const config = file.replace(/tokenizer\.json$/, 'tokenizer_config.json')
+  return createTokens(await readText(file), config !== file && (await statPath(config)) ? await readText(config) : null, file)
+}
+
+const tokenizerFile = (path: string): string => (path.endsWith('.json') ? path : `${path}/tokenizer.json`)
+
+async function tensorsIn(path: string): Promise<ReadonlyMap<string, DataTensor>> {
+  const data = await readData(path, path)
+  if (data.kind === 'tensors') return data.tensors
+  throw new MergeError('the weights of a head are a safetensors file', { where: path, fix: 'name a .safetensors file' })
+}
+
+const floatsIn = (tensors: Iterable<readonly [string, DataTensor]>): Weights =>
+  new Map([...tensors].flatMap(([name, { shape, data }]) => (data instanceof Float32Array ? [[name, { shape, data }] as const] : [])))
+
+const MAX_LISTED = 8
+const listed = (names: readonly string[]): string => `${names.slice(0, MAX_LISTED).join(', ')}${names.length > MAX_LISTED ? ` and ${names.length - MAX_LISTED} more` : ''}`
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | null = null
+  return () => (made ??= make())
+}
+
+function keyed<T>(make: (key: string) => Promise<T>) {
+  const made = new Map<string, Promise<T>>()
+  return {
+    get(key: string): Promise<T> {
+      const known = made.get(key) ?? make(key)
+      made.set(key, known)
+      return known
+    },
+    all: () => Promise.all(made.values()),
+  }
+}
