@@ -46,7 +46,9 @@ function violations(path: string, source: string): string[] {
   return importsOf(source).flatMap(({ from, isType }) => {
     const wrong = (why: string): string[] => [`${path} imports ${from}: ${why}`]
     if (from.startsWith('node:'))
-      return NODE.some(place => place.test(path)) ? [] : wrong('only bytes/file, folder, store and their parts, execute/pool and worker, evaluate/engines/_process and cli/ know Node')
+      return NODE.some(place => place.test(path))
+        ? []
+        : wrong('only bytes/file, folder, store and their parts, execute/pool and worker, evaluate/engines/_process and cli/ know Node')
     if (!from.startsWith('.')) return []
     const target = posix.join(posix.dirname(path), from)
     const there = folderOf(target)

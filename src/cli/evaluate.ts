@@ -118,11 +118,11 @@ function describe(suite: Suite, results: readonly Result[], notes: readonly stri
     ...(shared ? [] : [titleOf(score)]),
     ...results.map(({ scores }, r) => cell(scores[t]!, r === 0 ? null : differenceFrom(score, scores[t]!))),
   ])
-  const mean = shared && first!.scores.length > 1 ? [['mean', ...results.map(({ scores }) => shown(meanOf(scores), meanIntervalOf(scores.map(asTask)), shared))]] : []
+  const mean = shared && first!.scores.length > 1 ? [['mean', ...results.map(({ scores }) => `${shown(meanOf(scores), meanIntervalOf(scores.map(asTask)), shared)}  `)]] : []
   const marked = results.length > 1 && body.some(row => row.some(c => c.endsWith(' *')))
   const legend = results.filter(r => r.name !== r.source && !/[\\/]/.test(r.name)).map(r => `  ${harmless(r.name)}: ${harmless(r.source)}`)
   const lines = [
-    `${bold(harmless(suite.name))}, ${suite.split}: ${plural(first!.scores.length, 'task')}${suite.tasks.some(t => t.limit !== null) ? ', not all examples' : ''}`,
+    `${bold(harmless(suite.name))}, ${suite.split}: ${plural(first!.scores.length, 'task')}${suite.tasks.some(t => t.limit !== null) ? ', at most the first examples of each' : ''}`,
     '',
     table([head, ...body, ...mean], head.map((_, c) => c).slice(shared ? 1 : 2)),
     '',

@@ -52,7 +52,14 @@ export async function readData(file: string, name: string): Promise<Data> {
 /** The first `limit` examples: rows, objects, or lines of text. */
 export function takeFirst(data: Data, limit: number): Data {
   if (data.kind === 'lines') return { ...data, lines: data.lines.slice(0, limit) }
-  if (data.kind === 'text') return { ...data, text: data.text.split(/(?<=\n)/).slice(0, limit).join('') }
+  if (data.kind === 'text')
+    return {
+      ...data,
+      text: data.text
+        .split(/(?<=\n)/)
+        .slice(0, limit)
+        .join(''),
+    }
   return { ...data, tensors: takeRows(data.tensors, rows => rows.slice(0, limit)) }
 }
 
@@ -60,7 +67,8 @@ export function takeFirst(data: Data, limit: number): Data {
 export function whereRows(data: TensorData, wanted: Readonly<Record<string, readonly number[]>>): TensorData {
   const fields = Object.entries(wanted).map(([field, values]) => [tensorOf(data, field).data, new Set(values)] as const)
   const tensors = takeRows(data.tensors, rows => rows.filter(row => fields.every(([values, set]) => set.has(Number(values[row])))))
-  if (rowsIn(tensors) === 0) throw new MergeError('no row of the data is as `where` wants it', { where: data.file, fix: `fields of this file: ${[...data.tensors.keys()].join(', ')}` })
+  if (rowsIn(tensors) === 0)
+    throw new MergeError('no row of the data is as `where` wants it', { where: data.file, fix: `fields of this file: ${[...data.tensors.keys()].join(', ')}` })
   return { ...data, tensors }
 }
 
@@ -135,7 +143,10 @@ export function promptField({ where, fields }: Line, field: string): string | re
 
 function faultIn(where: string, fields: Line['fields'], field: string, must: string, value: unknown): MergeError {
   if (!(field in fields)) return new MergeError(`the field "${field}" is missing`, { where, fix: `fields of this line: ${Object.keys(fields).join(', ') || 'none'}` })
-  return new MergeError(`the field "${field}" ${must}; here it is ${Array.isArray(value) || typeof value === 'object' ? kindOf(value) : show(value)}`, { where: `${where}, field "${field}"`, fix: 'correct this line' })
+  return new MergeError(`the field "${field}" ${must}; here it is ${Array.isArray(value) || typeof value === 'object' ? kindOf(value) : show(value)}`, {
+    where: `${where}, field "${field}"`,
+    fix: 'correct this line',
+  })
 }
 
 const ARRAYS = {

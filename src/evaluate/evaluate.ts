@@ -1,6 +1,6 @@
 import { hashFile, type Store, sha256 } from '../bytes/store.ts'
 import { MergeError } from '../errors.ts'
-import { intervalOf, type Interval, ratioOf } from './bootstrap.ts'
+import { type Interval, intervalOf, ratioOf } from './bootstrap.ts'
 import { readData, takeFirst, whereRows } from './data.ts'
 import { ENGINES } from './engines/_all.ts'
 import type { Host, Runner } from './engines/engine.ts'
@@ -108,7 +108,8 @@ async function countsOf(task: Task, subject: Subject, host: Host, examples: unkn
     const runner = await host.run(task, subject)
     const counts = await metric.count(runner as Runner, examples as never, task.settings as never) // a suite that asks for an ability the engine lacks was refused
     const value = (metric.score ?? same)(ratioOf(counts))
-    if (!Number.isFinite(value)) throw new MergeError(`the score is ${value}: the model gives no finite numbers`, { fix: 'lower the weights of the merge, and look at the model with `merganser inspect`' })
+    if (!Number.isFinite(value))
+      throw new MergeError(`the score is ${value}: the model gives no finite numbers`, { fix: 'lower the weights of the merge, and look at the model with `merganser inspect`' })
     return counts
   } catch (error) {
     if (!(error instanceof MergeError)) throw error

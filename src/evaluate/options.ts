@@ -29,7 +29,9 @@ export type Options = Readonly<Record<string, Option>>
 export type Setting = Kinds[Kind] | null
 
 /** The options of a task as its engine and metric get them. */
-export type Settings<O extends Options> = { readonly [N in keyof O]: Kinds[O[N]['kind']] | (O[N] extends { readonly required: true } ? never : O[N] extends { readonly default: null } ? null : never) }
+export type Settings<O extends Options> = {
+  readonly [N in keyof O]: Kinds[O[N]['kind']] | (O[N] extends { readonly required: true } ? never : O[N] extends { readonly default: null } ? null : never)
+}
 
 /** An option that may be left out, and then is null. */
 export const optional = <const K extends Kind>(kind: K, doc: string) => ({ kind, doc, default: null }) as const

@@ -32,7 +32,9 @@ export function modelSubject(checkpoint: Checkpoint, name = checkpoint.ref): Sub
   return {
     name,
     async identity(memory) {
-      const weights = await Promise.all(checkpoint.files.map(async f => [f.name, 'file' in f.locator ? await hashFile(f.locator.file, memory, f.name) : await sha256(f.locator.memory)]))
+      const weights = await Promise.all(
+        checkpoint.files.map(async f => [f.name, 'file' in f.locator ? await hashFile(f.locator.file, memory, f.name) : await sha256(f.locator.memory)]),
+      )
       const besides = await Promise.all(checkpoint.sidecars.map(async s => [s.name, await hashFile(s.path, memory, s.name)]))
       return hashOf(['model', weights, checkpoint.configText, besides])
     },
@@ -58,7 +60,9 @@ export function mergeSubject(plan: Plan, name: string): Subject {
   return {
     name,
     async identity(memory) {
-      const inputs = await Promise.all(plan.inputs.map(async i => [i, 'file' in i.locator ? await hashFile(i.locator.file, memory, i.name) : await sha256(i.locator.memory)] as const))
+      const inputs = await Promise.all(
+        plan.inputs.map(async i => [i, 'file' in i.locator ? await hashFile(i.locator.file, memory, i.name) : await sha256(i.locator.memory)] as const),
+      )
       const known = new Map(inputs)
       const besides = await Promise.all(plan.companions.map(async c => [c.name, 'path' in c ? await hashFile(c.path, memory, c.name) : c.text]))
       return hashOf(['merge', await fingerprintOf(plan, false, input => [known.get(input)!]), besides])

@@ -67,7 +67,13 @@ export function parseSuite(text: string, { name, folder, split, limit, tasks }: 
   const [root] = readDocuments(source)
   if (root?.kind !== 'map') throw faultAt(source, root!.at, 'a suite must be a mapping', 'write `engine:`, `metric:` and `tasks:`')
   const tasksEntry = root.entries.get('tasks')
-  if (!tasksEntry) throw faultAt(source, [...root.entries.values()][0]?.keyAt ?? root.at, 'the suite has no tasks', 'add for example `tasks: [code, math]`; what stands beside it goes for all of them')
+  if (!tasksEntry)
+    throw faultAt(
+      source,
+      [...root.entries.values()][0]?.keyAt ?? root.at,
+      'the suite has no tasks',
+      'add for example `tasks: [code, math]`; what stands beside it goes for all of them',
+    )
   const chosen = split ?? ownSplit(source, root)
   const defaults = { ...root, entries: new Map([...root.entries].filter(([key]) => !SUITE_KEYS.includes(key))) }
   const named = namedTasks(source, tasksEntry)
@@ -130,7 +136,12 @@ function readTask(context: Context, name: string, at: At, defaults: MapValue, ow
   const { abilities } = ENGINES[engine]!
   if (!abilities.includes(ability)) {
     const able = Object.entries(ENGINES).filter(([, e]) => e.abilities.includes(ability))
-    throw faultAt(source, entries.get('metric')!.value.at, `the engine ${engine} cannot give what the metric ${metric} needs (${ability})`, `use the engine ${able.map(([n]) => n).join(' or ')}`)
+    throw faultAt(
+      source,
+      entries.get('metric')!.value.at,
+      `the engine ${engine} cannot give what the metric ${metric} needs (${ability})`,
+      `use the engine ${able.map(([n]) => n).join(' or ')}`,
+    )
   }
   const weight = entries.get('weight')
   const weightValue = weight ? numberIn(weight.value) : 1
@@ -152,7 +163,8 @@ function readTask(context: Context, name: string, at: At, defaults: MapValue, ow
 
 function named(context: Context, entry: Entry | undefined, key: string, registry: Readonly<Record<string, unknown>>, at: At, task: string, example: string): string {
   const names = Object.keys(registry)
-  if (!entry) throw faultAt(context.source, at, `the task "${task}" has no ${key}`, `add for example \`${key}: ${example}\`, to the task or beside \`tasks\`; there are ${names.join(', ')}`)
+  if (!entry)
+    throw faultAt(context.source, at, `the task "${task}" has no ${key}`, `add for example \`${key}: ${example}\`, to the task or beside \`tasks\`; there are ${names.join(', ')}`)
   const name = textIn(context, entry.value)
   if (name !== null && Object.hasOwn(registry, name)) return name
   throw faultAt(context.source, entry.value.at, `unknown ${key} ${name === null ? '' : `"${name}"`}`.trimEnd(), suggest(name ?? '', names, `${key}s`))
@@ -189,7 +201,12 @@ function dataOf(context: Context, entry: Entry | undefined, metric: string, at: 
   const path = textIn(context, value)
   if (path === null) throw faultAt(context.source, value.at, 'data must be a path', 'write for example `data: eval/{task}.{split}.jsonl`')
   if (!kinds.includes(kindOfData(path))) {
-    throw faultAt(context.source, value.at, `the metric ${metric} takes ${kinds.map(kind => ENDINGS[kind]).join(' or ')}, not ${ENDINGS[kindOfData(path)]}`, `name another file or another metric`)
+    throw faultAt(
+      context.source,
+      value.at,
+      `the metric ${metric} takes ${kinds.map(kind => ENDINGS[kind]).join(' or ')}, not ${ENDINGS[kindOfData(path)]}`,
+      `name another file or another metric`,
+    )
   }
   return { data: context.resolve(path), dataName: path }
 }

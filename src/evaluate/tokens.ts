@@ -23,6 +23,10 @@ export async function createTokens(json: string, config: string | null, where: s
       },
     }
   } catch (cause) {
-    throw new MergeError(`this tokenizer cannot be used (${cause instanceof Error ? cause.message : String(cause)})`, { where, fix: 'use a model with a sound tokenizer.json', cause })
+    throw new MergeError(`this tokenizer cannot be used (${cause instanceof Error ? cause.message : String(cause)})`, {
+      where,
+      fix: 'use a model with a sound tokenizer.json',
+      cause,
+    })
   }
 }

@@ -19,7 +19,8 @@ export function rowsFor(input: Input, { shape, data }: DataTensor, start: number
 
 function convert(data: DataTensor['data'], { name, type }: Input, scale: number): Value['data'] {
   const make = Object.hasOwn(TYPES, type) ? TYPES[type as keyof typeof TYPES] : null // hasOwn has looked
-  if (make === null) throw new MergeError(`${name}: the graph takes ${type}, which data cannot be turned into`, { fix: `use a graph whose inputs are ${Object.keys(TYPES).join(', ')}` })
+  if (make === null)
+    throw new MergeError(`${name}: the graph takes ${type}, which data cannot be turned into`, { fix: `use a graph whose inputs are ${Object.keys(TYPES).join(', ')}` })
   const isAsItIs = scale === 1 && data instanceof TYPES[type as keyof typeof TYPES]
   if (isAsItIs) return data
   if (make === BigInt64Array) return BigInt64Array.from(data as ArrayLike<number>, x => BigInt(Math.round(Number(x) * scale)))

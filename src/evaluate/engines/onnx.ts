@@ -56,7 +56,8 @@ function startOnnx(): Host {
       const tokens = once(() => tokensFor(settings, subject))
       const ask = once(async () => textNetwork(graph, bind, settings.output))
       const classify = async (data: ReadonlyMap<string, DataTensor>): Promise<Rows> => {
-        const head = settings.head === null ? null : await headNetwork(await graphs.get(settings.head), settings.head_weights === null ? null : await heads.get(settings.head_weights), graph)
+        const head =
+          settings.head === null ? null : await headNetwork(await graphs.get(settings.head), settings.head_weights === null ? null : await heads.get(settings.head_weights), graph)
         return scoreRows(graph, bind, head, data, settings, task.dataName)
       }
       const lazily = (ids: Value, mask: Value): Promise<Value> => ask().then(run => run(ids, mask))
@@ -85,12 +86,16 @@ async function scoreRows(
   const all = { kind: 'tensors', file: where, tensors: data } as const
   const feeds = [...fields].map(([name, field]) => {
     const input = graph.inputs.get(name)
-    if (!input) throw new MergeError(`the graph has no input "${name}"`, { where: graph.name, fix: `\`inputs\` of the suite names it; the graph has ${listed([...graph.inputs.keys()])}` })
+    if (!input)
+      throw new MergeError(`the graph has no input "${name}"`, { where: graph.name, fix: `\`inputs\` of the suite names it; the graph has ${listed([...graph.inputs.keys()])}` })
     const factor = scale && Object.hasOwn(scale, name) ? Number(tensorOf(all, scale[name]!).data[0]) : 1
     return { input, tensor: tensorOf(all, field), factor }
   })
   if (feeds.length === 0) {
-    throw new MergeError(`no field of the data fills an input of the graph: the data has ${listed([...data.keys()])}`, { where, fix: 'name the field of an input in the suite: `inputs: { images: pixels }`' })
+    throw new MergeError(`no field of the data fills an input of the graph: the data has ${listed([...data.keys()])}`, {
+      where,
+      fix: 'name the field of an input in the suite: `inputs: { images: pixels }`',
+    })
   }
   const network = bind(feeds.map(feed => feed.input.name))
   const count = rowsIn(data)
@@ -109,7 +114,10 @@ async function scoreRows(
 function headNetwork(head: Graph, weights: Weights | null, trunk: Graph): Network {
   const free = [...head.inputs.keys()].filter(input => trunk.outputs.includes(input))
   if (free.length === 0) {
-    throw new MergeError(`no output of the graph fills an input of its head`, { where: head.name, fix: `the graph gives ${trunk.outputs.join(', ')}; the head takes ${listed([...head.inputs.keys()])}` })
+    throw new MergeError(`no output of the graph fills an input of its head`, {
+      where: head.name,
+      fix: `the graph gives ${trunk.outputs.join(', ')}; the head takes ${listed([...head.inputs.keys()])}`,
+    })
   }
   const network = head.bind(weights ?? new Map(), free)
   return outputs => network(Object.fromEntries(free.map(name => [name, outputs[name]!])))
@@ -117,7 +125,8 @@ function headNetwork(head: Graph, weights: Weights | null, trunk: Graph): Networ
 
 /** Asks the network about tokens, with mask and positions where it takes them. */
 function textNetwork(graph: Graph, bind: (free: readonly string[]) => Network, output: string | null): (ids: Value, mask: Value) => Promise<Value> {
-  if (!graph.inputs.has(IDS)) throw new MergeError(`the graph takes no \`${IDS}\``, { where: graph.name, fix: `use the graph of a language model; this one takes ${listed([...graph.inputs.keys()])}` })
+  if (!graph.inputs.has(IDS))
+    throw new MergeError(`the graph takes no \`${IDS}\``, { where: graph.name, fix: `use the graph of a language model; this one takes ${listed([...graph.inputs.keys()])}` })
   const network = bind([IDS, MASK, POSITIONS].filter(name => graph.inputs.has(name)))
   return async (ids, mask) => {
     const [rows, length] = ids.dims as [number, number]
@@ -133,7 +142,10 @@ function chosen(outputs: Readonly<Record<string, Value>>, name: string | null, w
   const wanted = name ?? (names.length === 1 ? names[0]! : 'logits')
   const value = outputs[wanted]
   if (value?.data instanceof Float32Array) return value
-  throw new MergeError(value ? `the output "${wanted}" is not float32` : `the network has no output "${wanted}"`, { where, fix: `name one of its outputs in the suite, \`output: …\`: ${names.join(', ')}` })
+  throw new MergeError(value ? `the output "${wanted}" is not float32` : `the network has no output "${wanted}"`, {
+    where,
+    fix: `name one of its outputs in the suite, \`output: …\`: ${names.join(', ')}`,
+  })
 }
 
 async function tokensFor({ tokenizer }: Own, subject: Subject): Promise<Tokens> {

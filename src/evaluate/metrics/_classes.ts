@@ -13,7 +13,8 @@ export interface Labelled {
 export function readLabelled(data: TensorData, field: string): Labelled {
   const { data: values, shape } = tensorOf(data, field)
   const labels = Array.from(values, Number)
-  if (shape.length !== 1) throw new MergeError(`"${field}" has the shape [${shape.join(',')}]; labels are one number a row`, { where: data.file, fix: 'name the field of the labels: `labels: …`' })
+  if (shape.length !== 1)
+    throw new MergeError(`"${field}" has the shape [${shape.join(',')}]; labels are one number a row`, { where: data.file, fix: 'name the field of the labels: `labels: …`' })
   const wrong = labels.findIndex(label => !Number.isInteger(label) || label < 0)
   if (wrong >= 0) throw new MergeError(`${labels[wrong]} is no label`, { where: `${data.file}: ${field}[${wrong}]`, fix: 'labels are whole numbers from 0' })
   for (const [name, tensor] of data.tensors) {

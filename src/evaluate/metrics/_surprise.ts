@@ -5,7 +5,10 @@ import { optional, preset, type Settings } from '../options.ts'
 export const TEXT_OPTIONS = {
   start: optional('text', 'A token put before every window, such as <s>. Without it the first token of the text is not scored.'),
   context: preset('count', 'Tokens that a window scores and sees, at most.', 128),
-  stride: optional('count', 'Tokens from one window to the next; each token is scored once, by the first window that it is in. Default: the context, so that windows do not overlap.'),
+  stride: optional(
+    'count',
+    'Tokens from one window to the next; each token is scored once, by the first window that it is in. Default: the context, so that windows do not overlap.',
+  ),
   characters: optional('count', 'Only the first so many characters (Unicode code points) of the text.'),
 } as const
 export type TextSettings = Settings<typeof TEXT_OPTIONS>

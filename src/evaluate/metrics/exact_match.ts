@@ -1,4 +1,4 @@
-import { type Answered, ANSWER_OPTIONS, readAnswers } from './_answers.ts'
+import { ANSWER_OPTIONS, type Answered, readAnswers } from './_answers.ts'
 import { defineMetric } from './metric.ts'
 
 export default defineMetric({

@@ -28,7 +28,13 @@ function numberAt(report: unknown, keys: readonly string[]): number {
     const inner = isObject(at) && key in at ? at[key] : undefined
     if (inner === undefined) {
       const there = isObject(at) ? `keys there: ${Object.keys(at).slice(0, 12).map(show).join(', ') || 'none'}` : `there is ${show(at)}`
-      throw new MergeError(`the command printed no ${keys.slice(0, i + 1).map(show).join(' → ')}`, { fix: `correct \`value\` in the suite; ${there}` })
+      throw new MergeError(
+        `the command printed no ${keys
+          .slice(0, i + 1)
+          .map(show)
+          .join(' → ')}`,
+        { fix: `correct \`value\` in the suite; ${there}` },
+      )
     }
     at = inner
   }

@@ -1,5 +1,5 @@
 import { MergeError } from '../../errors.ts'
-import { type Answered, ANSWER_OPTIONS, readAnswers } from './_answers.ts'
+import { ANSWER_OPTIONS, type Answered, readAnswers } from './_answers.ts'
 import { editDistance, wordsOf } from './_words.ts'
 import { defineMetric } from './metric.ts'
 
