@@ -113,13 +113,12 @@ function describe(suite: Suite, results: readonly Result[], notes: readonly stri
   const metrics = new Set(first!.scores.map(s => s.metric))
   const shared = metrics.size === 1 ? first!.scores[0]! : null
   const head = [shared ? titleOf(shared) : 'task', ...(shared ? [] : ['metric']), ...results.map(r => harmless(r.name))]
-  const body = first!.scores.map((score, t) => [
-    score.task,
-    ...(shared ? [] : [titleOf(score)]),
-    ...results.map(({ scores }, r) => cell(scores[t]!, r === 0 ? null : differenceFrom(score, scores[t]!))),
-  ])
-  const mean = shared && first!.scores.length > 1 ? [['mean', ...results.map(({ scores }) => `${shown(meanOf(scores), meanIntervalOf(scores.map(asTask)), shared)}  `)]] : []
-  const marked = results.length > 1 && body.some(row => row.some(c => c.endsWith(' *')))
+  const body = first!.scores.map((score, t) => [score.task, ...(shared ? [] : [titleOf(score)]), ...results.map(({ scores }, r) => cell(scores[t]!, r === 0 ? null : score))])
+  const mean =
+    shared && first!.scores.length > 1
+      ? [['mean', ...results.map(({ scores }, r) => shown(meanOf(scores), meanIntervalOf(scores.map(asTask)), shared) + (r === 0 ? '' : UNMARKED))]]
+      : []
+  const marked = results.length > 1 && body.some(row => row.some(c => c.endsWith(MARK)))
   const legend = results.filter(r => r.name !== r.source && !/[\\/]/.test(r.name)).map(r => `  ${harmless(r.name)}: ${harmless(r.source)}`)
   const lines = [
     `${bold(harmless(suite.name))}, ${suite.split}: ${plural(first!.scores.length, 'task')}${suite.tasks.some(t => t.limit !== null) ? ', at most the first examples of each' : ''}`,
@@ -135,10 +134,16 @@ function describe(suite: Suite, results: readonly Result[], notes: readonly stri
 
 const titleOf = ({ metric, unit, better }: Score): string => `${metric.replaceAll('_', ' ')}${unit === '%' ? ', %' : ''}${better === 'lower' ? ' (less is better)' : ''}`
 
-function cell(score: Score, difference: Interval | null): string {
-  const isClear = difference !== null && (difference.low > 0 || difference.high < 0)
-  return `${shown(score.value, score.interval, score)}${isClear ? ' *' : '  '}` // of equal width, so that numbers stay below each other
+/** Of equal width where some are marked, so that numbers stay below each other. */
+function cell(score: Score, first: Score | null): string {
+  const text = shown(score.value, score.interval, score)
+  if (first === null) return text
+  const difference = differenceFrom(first, score)
+  return `${text}${difference !== null && (difference.low > 0 || difference.high < 0) ? MARK : UNMARKED}`
 }
+
+const MARK = ' *'
+const UNMARKED = '  '
 
 function shown(value: number, interval: Interval | null, { unit }: Score): string {
   const text = (x: number): string => (unit === '%' ? (100 * x).toFixed(1) : x.toFixed(3))

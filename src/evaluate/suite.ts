@@ -63,7 +63,8 @@ export async function readSuite(path: string, options: SuiteOptions = {}): Promi
 /** The suite in a text; paths in it are looked up from `folder`. */
 export function parseSuite(text: string, { name, folder, split, limit, tasks }: SuiteOptions & { readonly name: string; readonly folder: string }): Suite {
   const source = { name, text: text.replace(/^\ufeff/, '') }
-  if (source.text.replaceAll(/^\s*(#.*)?$/gm, '') === '') throw new MergeError('the suite is empty', { where: name, fix: 'write at least `engine:`, `metric:` and `tasks:`' })
+  if (source.text.replaceAll(/^\s*(#.*)?$/gm, '').trim() === '')
+    throw new MergeError('the suite is empty', { where: name, fix: 'write at least `engine:`, `metric:` and `tasks:`' })
   const [root] = readDocuments(source)
   if (root?.kind !== 'map') throw faultAt(source, root!.at, 'a suite must be a mapping', 'write `engine:`, `metric:` and `tasks:`')
   const tasksEntry = root.entries.get('tasks')
