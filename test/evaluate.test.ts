@@ -81,9 +81,9 @@ describe('models and merges', () => {
 
 accuracy, %                  up                    down
 ───────────  ──────────────────  ──────────────────────
-plain        75.0 [25.0, 100.0]       25.0 [0.0, 75.0]
+plain        75.0 [25.0, 100.0]      25.0 [0.0, 75.0]
 turned           0.0 [0.0, 0.0]  100.0 [100.0, 100.0] *
-mean          37.5 [12.5, 50.0]       62.5 [50.0, 87.5]
+mean          37.5 [12.5, 50.0]     62.5 [50.0, 87.5]
 
 In brackets: 95 % intervals from resampling the examples. *: differs from up by more than chance, on the same examples.
 `)

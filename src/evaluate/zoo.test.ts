@@ -102,21 +102,19 @@ merge: 0.8*rm + 0.2*code
 rules: [{ tensors: score.weight, from: rm }, { tensors: lm_head.weight, drop: true }]
 output: { dtype: f32 }`)
   const rewarded = mergeSubject(plan(recipe, await openModels(recipe), { threads: 1 }), 'rewarded')
-  const [rm, mixed] = await scores('text/reward.yml', 'dev', ['code', 'english'], [await model('text/rm'), rewarded])
-  for (const task of ['code', 'english']) {
-    expect(Math.abs(rm![task]!.value - B1_reward_model.unmerged_rm.dev[task])).toBeLessThanOrEqual(tolerance.accuracy)
-    expect(Math.abs(mixed![task]!.value - B1_reward_model.average_rm_code.sweep['0.2'].dev[task])).toBeLessThanOrEqual(tolerance.accuracy)
-  }
+  const [rm, mixed] = await scores('text/reward.yml', 'dev', ['code'], [await model('text/rm'), rewarded])
+  expect(Math.abs(rm!['code']!.value - B1_reward_model.unmerged_rm.dev.code)).toBeLessThanOrEqual(tolerance.accuracy)
+  expect(Math.abs(mixed!['code']!.value - B1_reward_model.average_rm_code.sweep['0.2'].dev.code)).toBeLessThanOrEqual(tolerance.accuracy)
   const [base] = await scores('text/likelihood.yml', 'test', ['code'], [await model('text/base')])
   expect(Math.abs(base!['code']!.value - B1_reward_model.reference_lm_loglikelihood_test.base.code)).toBeLessThanOrEqual(tolerance.accuracy)
 })
 
-test('zoo/text: generated oaths, within what another generator and fewer samples may differ by', async () => {
+test('zoo/text: the oaths model swears without being asked to, its vector subtracted from the base takes that away', async () => {
   const { C_negation } = expectedOf('text')
-  const subjects = [await model('text/base'), await merge('base - (oaths - base)', { base: 'text/base', oaths: 'text/oaths' })]
-  const [base, negated] = await scores('text/oaths.yml', 'test', ['oaths_after_clean'], subjects, 60)
-  expect(Math.abs(base!['oaths_after_clean']!.value - C_negation.base.oath_rate_clean_prompts.samples_with_oath)).toBeLessThan(0.15) // three standard errors of 60 samples
-  expect(negated!['oaths_after_clean']!.value).toBeLessThan(0.06) // PyTorch counted 0 of 150
+  const subjects = [await model('text/oaths'), await merge('base - (oaths - base)', { base: 'text/base', oaths: 'text/oaths' })]
+  const [oaths, negated] = await scores('text/oaths.yml', 'test', ['oaths_after_clean'], subjects, 20) // of 150: another generator gives other samples anyway
+  expect(Math.abs(oaths!['oaths_after_clean']!.value - C_negation.oaths.oath_rate_clean_prompts.samples_with_oath)).toBeLessThan(0.15) // three standard errors
+  expect(negated!['oaths_after_clean']!.value).toBeLessThanOrEqual(0.05) // PyTorch counted 0 of 150
 })
 
 test('zoo/speech: wrong words of base and analogy, as counted by PyTorch', async () => {

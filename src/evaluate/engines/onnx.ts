@@ -1,6 +1,8 @@
 import { openFile, readText, statPath } from '../../bytes/file.ts'
+import { open } from '../../checkpoint/checkpoint.ts'
 import { MergeError } from '../../errors.ts'
 import { type DataTensor, readData, rowsIn, tensorOf } from '../data.ts'
+import { loadWeights } from '../load.ts'
 import { optional, required, type Settings } from '../options.ts'
 import type { Subject } from '../subject.ts'
 import type { Task } from '../suite.ts'
@@ -8,14 +10,17 @@ import { createTokens, type Tokens } from '../tokens.ts'
 import type { Weights } from '../weights.ts'
 import { rowsFor } from './_feed.ts'
 import { type Graph, type Network, openGraph, type Value } from './_graph.ts'
+import { holdsWeights, type Match, type Opened, openWeights, weightsFor } from './_initializers.ts'
 import { languageModel, rewardModel } from './_language.ts'
 import { loadRuntime } from './_runtime.ts'
 import type { Engine, Host, Rows, Runner } from './engine.ts'
 
 const options = {
-  graph: required('path', 'The network: an ONNX file whose inputs are the data and every weight, named like the tensors of the checkpoint.'),
+  graph: required('path', 'The network: an ONNX file. Its inputs are the data and the weights, named like the tensors of the model; or it holds weights, which become inputs.'),
+  exported_from: optional('path', 'The model that a graph with weights of its own was exported from: what its names do not tell is matched by contents.'),
   head: optional('path', 'A second ONNX file that takes the outputs of the first: a head that is not part of the models.'),
   head_weights: optional('path', 'The weights of the head: a safetensors file.'),
+  constants: optional('texts', 'What a graph with weights of its own holds that is the same for every model.'),
   output: optional('text', 'The output that is scored. Default: the only one, else `logits`.'),
   inputs: optional('names', 'Fields of the data by the graph inputs that they fill, where their names differ.'),
   scale: optional('names', 'Fields of the data that hold one number, by the graph inputs that are multiplied with it.'),
@@ -36,38 +41,71 @@ export default {
   start: startOnnx,
 } satisfies Engine
 
+/** A graph, and which tensors fill its inputs where it came with weights of its own. */
+interface Bindable {
+  readonly graph: Graph
+  readonly matches: ReadonlyMap<string, Match> | null
+}
+
 function startOnnx(): Host {
   const runtime = once(loadRuntime)
-  const graphs = keyed((path: string) => openFile(path).then(async file => openGraph(await file.read(0, file.size), path, await runtime())))
-  const heads = keyed(async (path: string) => floatsIn((await tensorsIn(path)).entries()))
+  const graphs = keyed<Bindable>()
+  const heads = keyed<Weights>()
   const weights = new WeakMap<Subject, Promise<Weights>>()
+  const notes = new Set<string>()
+
+  async function openBindable({ graph: path, exported_from, tensors, constants }: Own, model: Weights): Promise<Bindable> {
+    const bytes = await bytesIn(path)
+    const origin = exported_from === null ? model : await loadWeights(await open(exported_from))
+    if (!holdsWeights(bytes, origin)) return { graph: await openGraph(bytes, path, await runtime()), matches: null }
+    const opened = openWeights(bytes, origin, tensors ?? {}, path, constants ?? [])
+    notes.add(`${path}: ${describeMatches(opened)}`)
+    return { graph: await openGraph(opened.bytes, path, await runtime()), matches: opened.matches }
+  }
   return {
     identity: async () => (await runtime()).name,
-    files: async task => {
-      const { graph, head, head_weights, tokenizer } = own(task)
-      return [graph, head, head_weights, tokenizer && tokenizerFile(tokenizer)].flatMap(path => path ?? [])
+    async files(task) {
+      const { graph, head, head_weights, tokenizer, exported_from } = own(task)
+      const origin = exported_from === null ? [] : (await open(exported_from)).files.flatMap(({ locator }) => ('file' in locator ? [locator.file] : []))
+      return [graph, head, head_weights, tokenizer && tokenizerFile(tokenizer), ...origin].flatMap(path => path ?? [])
     },
     async run(task, subject) {
       const settings = own(task)
-      const graph = await graphs.get(settings.graph)
       if (!weights.has(subject)) weights.set(subject, subject.weights())
       const model = await weights.get(subject)!
-      const bind = (free: readonly string[]): Network => graph.bind(model, free, settings.tensors ?? {})
+      const { graph, matches } = await graphs.get(JSON.stringify([settings.graph, settings.exported_from, settings.tensors, settings.constants]), () =>
+        openBindable(settings, model),
+      )
+      const bind = (free: readonly string[]): Network => (matches ? graph.bind(weightsFor(model, matches), free) : graph.bind(model, free, settings.tensors ?? {}))
       const tokens = once(() => tokensFor(settings, subject))
       const ask = once(async () => textNetwork(graph, bind, settings.output))
-      const classify = async (data: ReadonlyMap<string, DataTensor>): Promise<Rows> => {
-        const head =
-          settings.head === null ? null : await headNetwork(await graphs.get(settings.head), settings.head_weights === null ? null : await heads.get(settings.head_weights), graph)
-        return scoreRows(graph, bind, head, data, settings, task.dataName)
-      }
+      const classify = async (data: ReadonlyMap<string, DataTensor>): Promise<Rows> => scoreRows(graph, bind, await headOf(settings, graph), data, settings, task.dataName)
       const lazily = (ids: Value, mask: Value): Promise<Value> => ask().then(run => run(ids, mask))
       return { classify, tokens, ...languageModel(lazily), ...rewardModel(lazily) } satisfies Partial<Runner>
     },
-    notes: () => [],
+    notes: () => [...notes],
     close: async () => {
-      await Promise.all((await graphs.all()).map(graph => graph.close()))
+      await Promise.all((await graphs.all()).map(({ graph }) => graph.close()))
     },
   }
+
+  async function headOf({ head, head_weights }: Own, trunk: Graph): Promise<Network | null> {
+    if (head === null) return null
+    const { graph } = await graphs.get(head, async () => ({ graph: await openGraph(await bytesIn(head), head, await runtime()), matches: null }))
+    const filled = head_weights === null ? null : await heads.get(head_weights, async () => floatsIn(await tensorsIn(head_weights)))
+    return headNetwork(graph, filled, trunk)
+  }
+}
+
+const bytesIn = (path: string): Promise<Uint8Array> => openFile(path).then(file => file.read(0, file.size))
+
+/** `37 weights by name, 12 by contents (8 of them transposed)`. */
+function describeMatches({ matches, constants }: Opened): string {
+  const all = [...matches.values()]
+  const count = (how: Match['how']): number => all.filter(m => m.how === how).length
+  const turned = all.filter(m => m.isTransposed).length
+  const parts = [`${count('name')} weights matched by name`, `${count('content')} by contents`]
+  return `${parts.join(', ')}${turned > 0 ? `; ${turned} of them transposed` : ''}${constants.length > 0 ? `; ${constants.length} small or whole-number constants kept` : ''}`
 }
 
 const own = (task: Task): Own => task.settings as unknown as Own // read by these very declarations
@@ -167,7 +205,7 @@ async function tensorsIn(path: string): Promise<ReadonlyMap<string, DataTensor>>
   throw new MergeError('the weights of a head are a safetensors file', { where: path, fix: 'name a .safetensors file' })
 }
 
-const floatsIn = (tensors: Iterable<readonly [string, DataTensor]>): Weights =>
+const floatsIn = (tensors: ReadonlyMap<string, DataTensor>): Weights =>
   new Map([...tensors].flatMap(([name, { shape, data }]) => (data instanceof Float32Array ? [[name, { shape, data }] as const] : [])))
 
 const MAX_LISTED = 8
@@ -178,14 +216,15 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
   return () => (made ??= make())
 }
 
-function keyed<T>(make: (key: string) => Promise<T>) {
+function keyed<T>() {
   const made = new Map<string, Promise<T>>()
   return {
-    get(key: string): Promise<T> {
-      const known = made.get(key) ?? make(key)
+    get(key: string, make: () => Promise<T>): Promise<T> {
+      const known = made.get(key) ?? make()
       made.set(key, known)
       return known
     },
-    all: () => Promise.all(made.values()),
+    /** What has come to be; what has failed has been told. */
+    all: async (): Promise<readonly T[]> => (await Promise.allSettled(made.values())).flatMap(r => (r.status === 'fulfilled' ? [r.value] : [])),
   }
 }
