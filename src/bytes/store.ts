@@ -13,7 +13,14 @@ export interface Store {
   put(key: string, text: string): Promise<void>
 }
 
-/** A store whose keys are file names in `folder`, which is made when something is put there. */
+/**
+ * A store whose keys are file names in `folder`, which is made when something is put there.
+ *
+ * @example
+ * const cache = folderStore('out/cache')
+ * await cache.put('greeting', 'hello')
+ * console.log(await cache.get('greeting')) // hello
+ */
 export function folderStore(folder: string): Store {
   let number = 0
   return {
@@ -33,7 +40,12 @@ export function folderStore(folder: string): Store {
   }
 }
 
-/** Where a user's caches are: XDG_CACHE_HOME (else ~/.cache), on Windows LOCALAPPDATA, on a Mac ~/Library/Caches. */
+/**
+ * Merganser's own folder among a user's caches: in XDG_CACHE_HOME, else in ~/.cache; on Windows in LOCALAPPDATA, on a Mac in ~/Library/Caches.
+ *
+ * @example
+ * console.log(folderStore(cacheFolder()).folder)
+ */
 export function cacheFolder(): string {
   const { XDG_CACHE_HOME, LOCALAPPDATA } = process.env
   if (XDG_CACHE_HOME) return join(XDG_CACHE_HOME, 'merganser')

@@ -10,6 +10,7 @@ import { modelsIn } from '../recipe/walk.ts'
 import { type Arguments, type Command, readCount, UsageError } from './_command.ts'
 import { prepare, RECIPE_FLAGS, readModels, shownNotes } from './_recipe.ts'
 import { bold, dim, harmless, plural, table } from './_text.ts'
+import { VERSION } from './_version.ts'
 
 const MAX_MODELS = 100
 
@@ -41,7 +42,8 @@ export default {
     })
     const subjects: Named[] = []
     for (const text of positionals) subjects.push(await subjectOf(text, args, subjects.length))
-    const evaluation = await openEvaluation(suite, { cache: values['no-cache'] === true ? null : folderStore(cacheFolder()) })
+    // another version may count otherwise
+    const evaluation = await openEvaluation(suite, { cache: values['no-cache'] === true ? null : folderStore(`${cacheFolder()}/${VERSION}`) })
     const results: Result[] = []
     try {
       for (const { subject, source } of subjects) {

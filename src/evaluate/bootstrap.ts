@@ -23,7 +23,15 @@ export function intervalOf(counts: Counts, score: (ratio: number) => number): In
   return n < 2 ? null : percentiles(resampled([counts], ([ratio]) => score(ratio!)))
 }
 
-/** The same for the score of `other` less that of `first`, on the same examples: what one draws, the other draws. Null where they have not the same examples. */
+/**
+ * 95 % interval of the score of `other` less that of `first`, on the same examples: what one draws, the other draws. Null where they have not the same.
+ * `score` turns a ratio into a score, for most metrics the ratio itself.
+ *
+ * @example
+ * const three = { over: [1, 1, 1, 0], under: [1, 1, 1, 1] } // of four right
+ * const two = { over: [1, 1, 0, 0], under: [1, 1, 1, 1] }
+ * console.log(differenceOf(three, two, ratio => ratio)) // { low: -0.75, high: 0 }
+ */
 export function differenceOf(first: Counts, other: Counts, score: (ratio: number) => number): Interval | null {
   const n = first.over.length
   if (n !== other.over.length || n < 2 || first.halfWidth !== undefined) return null

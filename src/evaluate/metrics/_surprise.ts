@@ -31,17 +31,22 @@ export async function surprise(runner: Runner, { text }: Text, settings: TextSet
   return { nats: likelihoods.map(l => -l.reduce((a, b) => a + b, 0)), scored: likelihoods.map(l => l.length) }
 }
 
-/** Windows of `context` tokens, `stride` apart: each scores the tokens that no window before it has, given those before them that fit in. */
+/**
+ * Windows of `context` tokens that begin every `stride` tokens, the last one shorter: each scores the tokens that no window before it has, given those
+ * before them in the window. As in https://huggingface.co/docs/transformers/perplexity.
+ */
 export function windowsOf(ids: readonly number[], start: number | null, context: number, stride: number): readonly Window[] {
   const windows: Window[] = []
-  for (let scored = 0; scored < ids.length; ) {
-    const end = Math.min(scored === 0 ? context : scored + Math.min(stride, context), ids.length)
-    const from = Math.max(0, end - context)
-    const seen = ids.slice(from, end)
+  const step = Math.min(stride, context) // a longer one would leave tokens out
+  for (let from = 0, scored = 0; scored < ids.length; from += step) {
+    const end = Math.min(from + context, ids.length)
     const before = start ?? (from > 0 ? ids[from - 1]! : null)
+    const seen = ids.slice(from, end)
     const inputs = before === null ? seen.slice(0, -1) : [before, ...seen.slice(0, -1)]
-    const targets = (before === null ? seen.slice(1) : seen).map((id, i, all) => (from + seen.length - all.length + i < scored ? -1 : id))
-    if (inputs.length > 0) windows.push({ inputs, targets })
+    const asked = before === null ? seen.slice(1) : seen
+    const first = end - asked.length
+    const done = scored
+    if (inputs.length > 0) windows.push({ inputs, targets: asked.map((id, i) => (first + i < done ? -1 : id)) })
     scored = end
   }
   return windows

@@ -80,8 +80,7 @@ describe('perplexity and bits per byte', () => {
   function reference(ids: readonly number[], context: number, stride: number): number {
     const step = Math.min(stride, context)
     const nats = ids.map((id, i) => {
-      const end = i < context ? context : Math.min(context + Math.ceil((i + 1 - context) / step) * step, ids.length)
-      const from = Math.max(0, Math.min(end, ids.length) - context)
+      const from = i < context ? 0 : Math.ceil((i + 1 - context) / step) * step // where the first window that reaches the token begins
       return -lnP(i === from ? START : ids[i - 1]!, id)
     })
     return Math.exp(nats.reduce((a, b) => a + b) / ids.length)
