@@ -7,7 +7,7 @@ export interface Runtime {
   open(bytes: Uint8Array): Promise<InferenceSession>
 }
 
-/** onnxruntime-node where it is installed (two to four times as fast), else onnxruntime-web, which comes along. Both print only errors. */
+/** onnxruntime-node where it is installed (0.4 of the time on zoo/text), else onnxruntime-web, which comes along. Both print only errors. */
 export async function loadRuntime(): Promise<Runtime> {
   return (await loadNative()) ?? (await loadWeb())
 }
