@@ -83,11 +83,11 @@ async function subjectOf(text: string, args: Arguments, index: number): Promise<
   if (status && (status.isFolder || text.endsWith('.safetensors'))) return { subject: modelSubject(await open(text)), source: text }
   const prepared = await prepare(text, { ...args, values: status ? withoutModels(args.values) : onlyUsed(text, models, args.values) })
   for (const note of shownNotes(prepared.plan.notes)) process.stderr.write(`${dim('note:')} ${note}\n`)
-  const name = status ? fileNameOf(text) : text.length <= MAX_NAME ? text : `merge ${index + 1}`
+  const name = text.length <= MAX_NAME ? text : status ? fileNameOf(text) : `merge ${index + 1}`
   return { subject: mergeSubject(prepared.plan, name), source: text }
 }
 
-const MAX_NAME = 32 // characters of an expression that heads a column as it is
+const MAX_NAME = 32 // characters of an expression or a path that heads a column as it is
 
 /** A recipe file names its own models; those on the command line are for what stands beside it. */
 const withoutModels = ({ model: _, ...values }: Arguments['values']): Arguments['values'] => values
@@ -116,10 +116,8 @@ function describe(suite: Suite, results: readonly Result[], notes: readonly stri
   const shared = metrics.size === 1 ? first!.scores[0]! : null
   const head = [shared ? titleOf(shared) : 'task', ...(shared ? [] : ['metric']), ...results.map(r => harmless(r.name))]
   const body = first!.scores.map((score, t) => [score.task, ...(shared ? [] : [titleOf(score)]), ...results.map(({ scores }, r) => cell(scores[t]!, r === 0 ? null : score))])
-  const mean =
-    shared && first!.scores.length > 1
-      ? [['mean', ...results.map(({ scores }, r) => shown(meanOf(scores), meanIntervalOf(scores.map(asTask)), shared) + (r === 0 ? '' : UNMARKED))]]
-      : []
+  const means = results.map(({ scores }) => meanWithInterval(scores))
+  const mean = shared && first!.scores.length > 1 && means[0] ? [['mean', ...means.map((m, r) => shown(m!.value, m!.interval, shared) + (r === 0 ? '' : UNMARKED))]] : []
   const marked = results.length > 1 && body.some(row => row.some(c => c.endsWith(MARK)))
   const legend = results.filter(r => r.name !== r.source && !/[\\/]/.test(r.name)).map(r => `  ${harmless(r.name)}: ${harmless(r.source)}`)
   const lines = [
@@ -160,6 +158,12 @@ function meanOf(scores: readonly Score[]): number {
   return scores.reduce((sum, s) => sum + s.weight * s.value, 0) / total
 }
 
+/** Null where the tasks have no metric in common, or no weight. */
+function meanWithInterval(scores: readonly Score[]): { readonly value: number; readonly interval: Interval | null } | null {
+  if (new Set(scores.map(s => s.metric)).size > 1 || scores.every(s => s.weight === 0)) return null
+  return { value: meanOf(scores), interval: meanIntervalOf(scores.map(asTask)) }
+}
+
 function asJson(suite: Suite, results: readonly Result[], notes: readonly string[]) {
   const [first] = results
   return {
@@ -174,6 +178,7 @@ function asJson(suite: Suite, results: readonly Result[], notes: readonly string
         difference: r === 0 ? null : { value: score.value - first!.scores[t]!.value, interval: differenceFrom(first!.scores[t]!, scores[t]!) },
         cached: isKnown,
       })),
+      mean: meanWithInterval(scores),
     })),
     notes,
   }

@@ -24,12 +24,16 @@ export interface Opened {
   readonly matches: ReadonlyMap<string, Match>
   /** Initialisers that stay in the graph. */
   readonly constants: readonly string[]
+  /** Tensors of the model that the graph does not use. */
+  readonly unused: readonly string[]
+  /** Of them those whose contents a used one has too: exporters keep equal tensors once. */
+  readonly twins: readonly { readonly used: string; readonly unused: string }[]
 }
 
 /** Whether the graph holds weights of its own, and does not take those of `model` as inputs already: then what it holds are constants. */
 export function holdsWeights(bytes: Uint8Array, model: Weights): boolean {
   const held = initializersOf(bytes)
-  return held.some(isWeight) && !inputsOf(bytes).some(name => model.has(name) && !held.some(h => h.name === name))
+  return held.some(h => isWeight(h) && isLarge(h)) && !inputsOf(bytes).some(name => model.has(name) && !held.some(h => h.name === name))
 }
 
 /**
@@ -39,8 +43,8 @@ export function holdsWeights(bytes: Uint8Array, model: Weights): boolean {
  */
 export function openWeights(bytes: Uint8Array, model: Weights, names: Readonly<Record<string, string>>, where: string, kept: readonly string[] = []): Opened {
   const weights = initializersOf(bytes).filter(weight => isWeight(weight) && !kept.includes(weight.name))
-  for (const { type, name } of weights) {
-    if (type in HALVES) throw new MergeError(`the graph holds weights of ${HALVES[type]}: ${name}`, { where, fix: 'export it in float32' })
+  for (const { type, name, dims } of weights) {
+    if (type in HALVES && sizeOf(dims) >= LARGE) throw new MergeError(`the graph holds weights of ${HALVES[type]}: ${name}`, { where, fix: 'export it in float32' })
   }
   const byContent = indexContents(model)
   const matches = new Map<string, Match>()
@@ -53,7 +57,8 @@ export function openWeights(bytes: Uint8Array, model: Weights, names: Readonly<R
       matches.set(weight.name, { tensor: named, how: 'name', isTransposed: isTransposed || (isSquare(weight.dims) && isTransposedOf(weight, tensor)) })
       continue
     }
-    const found = weight.values() === null ? [] : byContent(weight.dims, weight.values()!)
+    const values = weight.values()
+    const found = values === null || values.length < 2 ? [] : byContent(weight.dims, values) // a single number is like many others
     if (found.length > 1) {
       throw new MergeError(`the weight ${weight.name} has the contents of more than one tensor: ${found.map(f => f.tensor).join(', ')}`, {
         where,
@@ -61,23 +66,31 @@ export function openWeights(bytes: Uint8Array, model: Weights, names: Readonly<R
       })
     }
     if (found[0]) matches.set(weight.name, found[0])
-    else unmatched.push(weight.name)
+    else if (isLarge(weight)) unmatched.push(weight.name)
   }
-  if (matches.size === 0 || unmatched.length > 0) {
-    throw new MergeError(
-      `${unmatched.length} of the ${weights.length} weights in the graph match no tensor of the model, by name or by content: ${unmatched.slice(0, MAX_LISTED).join(', ')}`,
-      {
-        where,
-        fix: 'name the model that the graph was exported from in the suite, `exported_from: models/base`; or each tensor, `tensors: { input: tensor }`; or what is the same in every model, `constants: [name]`',
-      },
-    )
+  if (unmatched.length > 0) {
+    throw new MergeError(`${unmatched.length} weights in the graph match no tensor of the model, by name or by contents: ${unmatched.slice(0, MAX_LISTED).join(', ')}`, {
+      where,
+      fix: 'name the model that the graph was exported from in the suite, `exported_from: models/base`; or each tensor, `tensors: { input: tensor }`; or what is the same in every model, `constants: [name]`',
+    })
   }
   const constants = initializersOf(bytes).flatMap(({ name }) => (matches.has(name) ? [] : [name]))
-  return { bytes: withInputs(bytes, matches), matches, constants }
+  const used = new Set([...matches.values()].map(match => match.tensor))
+  const unused = [...model.keys()].filter(name => !used.has(name))
+  const twins = unused.flatMap(name => [...used].filter(other => isEqual(model.get(name)!, model.get(other)!)).map(other => ({ used: other, unused: name })))
+  return { bytes: withInputs(bytes, matches), matches, constants, unused, twins }
 }
 
-/** The weights of a model as the inputs of such a graph take them. */
-export function weightsFor(model: Weights, matches: ReadonlyMap<string, Match>): Weights {
+/** The weights of a model as the inputs of such a graph take them. Throws where it differs in tensors that the graph has as one. */
+export function weightsFor(model: Weights, { matches, twins }: Pick<Opened, 'matches' | 'twins'>, where: string): Weights {
+  for (const { used, unused } of twins) {
+    const [one, other] = [model.get(used), model.get(unused)]
+    if (!one || !other || isEqual(one, other)) continue
+    throw new MergeError(`the graph has ${used} and ${unused} as one tensor, and in this model they differ`, {
+      where,
+      fix: 'export the graph from a model in which they differ: exporters keep equal tensors once',
+    })
+  }
   const filled = [...matches].flatMap(([input, { tensor, isTransposed }]) => {
     const found = model.get(tensor)
     return found ? [[input, isTransposed ? transpose(found) : found] as const] : [] // binding lists what is missing
@@ -85,8 +98,13 @@ export function weightsFor(model: Weights, matches: ReadonlyMap<string, Match>):
   return new Map([...model, ...filled])
 }
 
+interface Tensor {
+  readonly shape: readonly number[]
+  readonly data: Float32Array
+}
+
 const MAX_LISTED = 8
-const LEAST_WEIGHT = 16 // elements: below are the numbers that exporters write into formulas
+const LARGE = 16 // elements: what matches nothing and has fewer is taken for a number that the exporter wrote into a formula
 
 interface Initializer {
   readonly name: string
@@ -96,8 +114,9 @@ interface Initializer {
   values(): Float32Array | null
 }
 
-/** Float tensors with more than a few elements; the rest are indices, shapes and numbers of formulas. */
-const isWeight = ({ type, dims }: Initializer): boolean => (type === FLOAT || type in HALVES) && dims.length > 0 && sizeOf(dims) >= LEAST_WEIGHT
+/** Float tensors; the rest are indices and shapes. */
+const isWeight = ({ type }: Initializer): boolean => type === FLOAT || type in HALVES
+const isLarge = ({ dims }: Initializer): boolean => sizeOf(dims) >= LARGE
 
 const initializersOf = (model: Uint8Array): readonly Initializer[] => partsOf(model, GRAPH.initializer).map(readTensor)
 const inputsOf = (model: Uint8Array): readonly string[] => partsOf(model, GRAPH.input).map(nameIn)
@@ -174,18 +193,19 @@ function indexContents(model: Weights) {
 /** The same for any order of the elements. */
 const sumOfBits = (data: Float32Array): number => new Int32Array(data.buffer, data.byteOffset, data.length).reduce((sum, bits) => (sum + bits) | 0, 0)
 
-function transpose({ shape, data }: { readonly shape: readonly number[]; readonly data: Float32Array }) {
+function transpose({ shape, data }: Tensor) {
   const [rows, columns] = shape as [number, number]
   const turned = new Float32Array(data.length)
   for (let i = 0; i < rows; i++) for (let j = 0; j < columns; j++) turned[j * rows + i] = data[i * columns + j]!
   return { shape: [columns, rows], data: turned }
 }
 
+const isEqual = (a: Tensor, b: Tensor): boolean => sameShape(a.shape, b.shape) && a.data.every((x, i) => Object.is(x, b.data[i]))
 const isSquare = (dims: readonly number[]): boolean => dims.length === 2 && dims[0] === dims[1]
 const sameShape = (a: readonly number[], b: readonly number[]): boolean => a.length === b.length && a.every((n, i) => n === b[i])
 
 /** Of a square weight only its contents tell; where they are those of neither orientation the model is another one, and it lies as it is. */
-function isTransposedOf(weight: Initializer, tensor: { readonly shape: readonly number[]; readonly data: Float32Array }): boolean {
+function isTransposedOf(weight: Initializer, tensor: Tensor): boolean {
   const values = weight.values()
   if (values === null || tensor.data.every((x, i) => Object.is(x, values[i]))) return false
   return transpose(tensor).data.every((x, i) => Object.is(x, values[i]))

@@ -4,7 +4,7 @@ import { openGraph, type Value } from './_graph.ts'
 import { holdsWeights, openWeights, weightsFor } from './_initializers.ts'
 import { bytesField, joined, numberField } from './_protobuf.ts'
 
-// A network as exporters write it, weights included: y = relu(x·W1 + b1)·W2 + b2, where the checkpoint has W1 and W2 transposed.
+// A network as exporters write it, weights included: y = (relu(x·W1 + b1)·W2 + b2)·s, where the checkpoint has W1 and W2 transposed.
 
 const matrix = (rows: number, columns: number, seed: number) => ({
   shape: [rows, columns],
@@ -14,13 +14,14 @@ const vector = (n: number, seed: number) => ({ shape: [n], data: Float32Array.fr
 
 const IN = 16
 const HIDDEN = 16 // square: only the contents tell the orientation
-const OUT = 20
+const OUT = 3 // its bias is as small as the numbers in formulas
 const modelOf = (seed: number): Weights =>
   new Map([
     ['up.weight', matrix(HIDDEN, IN, seed)],
     ['up.bias', vector(HIDDEN, seed + 1)],
     ['down.weight', matrix(OUT, HIDDEN, seed + 2)],
     ['down.bias', vector(OUT, seed + 3)],
+    ['scale', vector(OUT, seed + 4)],
   ])
 
 /** What the network gives for one row, computed here. */
@@ -33,7 +34,7 @@ function byHand(model: Weights, x: readonly number[]): number[] {
   return linear(
     'down',
     linear('up', x).map(v => Math.max(v, 0)),
-  )
+  ).map((v, i) => v * model.get('scale')!.data[i]!)
 }
 
 const value = (name: string, ...dims: readonly (number | string)[]): Uint8Array => {
@@ -58,13 +59,15 @@ function exported(model: Weights, names: readonly [string, string] = ['onnx::Mat
     node('Relu', ['b'], 'c'),
     node('MatMul', ['c', down], 'd'),
     node('Add', ['d', 'down.bias'], 'e'),
-    node('Mul', ['e', 'one'], 'y'),
+    node('Mul', ['e', 'one'], 'f'),
+    node('Mul', ['f', 'onnx::Mul_9'], 'y'),
   ]
   const weights = [
     initializer(up, transposed(model.get('up.weight')!)),
     initializer('up.bias', model.get('up.bias')!),
     initializer(down, transposed(model.get('down.weight')!)),
     initializer('down.bias', model.get('down.bias')!),
+    initializer('onnx::Mul_9', model.get('scale')!),
     initializer('one', { shape: [1], data: Float32Array.of(1) }),
   ]
   const graph = joined([
@@ -90,13 +93,15 @@ test('a graph with weights runs other models of the same names: by name, by cont
     'up.bias': { tensor: 'up.bias', how: 'name', isTransposed: false },
     'onnx::MatMul_12': { tensor: 'down.weight', how: 'content', isTransposed: true },
     'down.bias': { tensor: 'down.bias', how: 'name', isTransposed: false },
+    'onnx::Mul_9': { tensor: 'scale', how: 'content', isTransposed: false },
   })
   expect(opened.constants).toEqual(['one'])
+  expect(opened.unused).toEqual([])
   expect(holdsWeights(opened.bytes, base)).toBe(false)
   const graph = await openGraph(opened.bytes, 'net.onnx')
   for (const seed of [1, 40]) {
     const model = modelOf(seed)
-    const { y } = await graph.bind(weightsFor(model, opened.matches), ['x'])({ x: feed })
+    const { y } = await graph.bind(weightsFor(model, opened, 'net.onnx'), ['x'])({ x: feed })
     for (const [i, expected] of byHand(model, x).entries()) expect(y!.data[i]).toBeCloseTo(expected, 4)
   }
   await graph.close()
@@ -113,20 +118,31 @@ test('names settle what contents do not tell', () => {
 })
 
 test('weights that match nothing are listed: scores of the exported model would stand under every name', () => {
-  expect(() => openWeights(exported(modelOf(1)), modelOf(2), {}, 'net.onnx')).toThrow(
-    '2 of the 4 weights in the graph match no tensor of the model, by name or by content: onnx::MatMul_11, onnx::MatMul_12\n  at net.onnx\n',
+  expect(() => openWeights(exported(modelOf(1)), modelOf(20), {}, 'net.onnx')).toThrow(
+    '2 weights in the graph match no tensor of the model, by name or by contents: onnx::MatMul_11, onnx::MatMul_12\n  at net.onnx\n',
+  )
+})
+
+test('tensors that were equal when the graph was exported may not differ now', () => {
+  const base = new Map([...modelOf(1), ['up.copy', modelOf(1).get('up.bias')!]])
+  const opened = openWeights(exported(modelOf(1)), base, {}, 'net.onnx')
+  expect(opened.twins).toEqual([{ used: 'up.bias', unused: 'up.copy' }])
+  const same = modelOf(9)
+  expect(() => weightsFor(new Map([...same, ['up.copy', same.get('up.bias')!]]), opened, 'net.onnx')).not.toThrow()
+  expect(() => weightsFor(new Map([...same, ['up.copy', vector(HIDDEN, 77)]]), opened, 'net.onnx')).toThrow(
+    'the graph has up.bias and up.copy as one tensor, and in this model they differ\n  at net.onnx\n',
   )
 })
 
 test('a rectangular weight under its own name is turned as its shape says, for any model', () => {
   const { matches } = openWeights(exported(modelOf(1), ['up.weight', 'down.weight']), modelOf(1), {}, 'net.onnx')
-  expect([...matches.values()].map(m => m.isTransposed)).toEqual([true, false, true, false])
+  expect([...matches.values()].map(m => m.isTransposed)).toEqual([true, false, true, false, false])
 })
 
 test('what is named a constant stays; so does everything in a graph that takes weights as inputs', () => {
-  const { matches, constants } = openWeights(exported(modelOf(1)), modelOf(2), {}, 'net.onnx', ['onnx::MatMul_11', 'onnx::MatMul_12'])
+  const { matches, constants } = openWeights(exported(modelOf(1)), modelOf(20), {}, 'net.onnx', ['onnx::MatMul_11', 'onnx::MatMul_12'])
   expect([...matches.keys()]).toEqual(['up.bias', 'down.bias'])
-  expect(constants).toEqual(['onnx::MatMul_11', 'onnx::MatMul_12', 'one'])
+  expect(constants).toEqual(['onnx::MatMul_11', 'onnx::MatMul_12', 'onnx::Mul_9', 'one'])
   expect(holdsWeights(exported(modelOf(1)), new Map([['x', vector(IN, 0)]]))).toBe(false)
 })
 

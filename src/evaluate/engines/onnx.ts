@@ -44,23 +44,23 @@ export default {
 /** A graph, and which tensors fill its inputs where it came with weights of its own. */
 interface Bindable {
   readonly graph: Graph
-  readonly matches: ReadonlyMap<string, Match> | null
+  readonly opened: Opened | null
 }
 
 function startOnnx(): Host {
   const runtime = once(loadRuntime)
   const graphs = keyed<Bindable>()
   const heads = keyed<Weights>()
-  const weights = new WeakMap<Subject, Promise<Weights>>()
+  let last: { readonly subject: Subject; readonly weights: Promise<Weights> } | null = null // one model in memory, however many are compared
   const notes = new Set<string>()
 
   async function openBindable({ graph: path, exported_from, tensors, constants }: Own, model: Weights): Promise<Bindable> {
     const bytes = await bytesIn(path)
     const origin = exported_from === null ? model : await loadWeights(await open(exported_from))
-    if (!holdsWeights(bytes, origin)) return { graph: await openGraph(bytes, path, await runtime()), matches: null }
+    if (!holdsWeights(bytes, origin)) return { graph: await openGraph(bytes, path, await runtime()), opened: null }
     const opened = openWeights(bytes, origin, tensors ?? {}, path, constants ?? [])
     notes.add(`${path}: ${describeMatches(opened)}`)
-    return { graph: await openGraph(opened.bytes, path, await runtime()), matches: opened.matches }
+    return { graph: await openGraph(opened.bytes, path, await runtime()), opened }
   }
   return {
     identity: async () => (await runtime()).name,
@@ -71,12 +71,12 @@ function startOnnx(): Host {
     },
     async run(task, subject) {
       const settings = own(task)
-      if (!weights.has(subject)) weights.set(subject, subject.weights())
-      const model = await weights.get(subject)!
-      const { graph, matches } = await graphs.get(JSON.stringify([settings.graph, settings.exported_from, settings.tensors, settings.constants]), () =>
+      if (last?.subject !== subject) last = { subject, weights: subject.weights() }
+      const model = await last.weights
+      const { graph, opened } = await graphs.get(JSON.stringify([settings.graph, settings.exported_from, settings.tensors, settings.constants]), () =>
         openBindable(settings, model),
       )
-      const bind = (free: readonly string[]): Network => (matches ? graph.bind(weightsFor(model, matches), free) : graph.bind(model, free, settings.tensors ?? {}))
+      const bind = (free: readonly string[]): Network => (opened ? graph.bind(weightsFor(model, opened, graph.name), free) : graph.bind(model, free, settings.tensors ?? {}))
       const tokens = once(() => tokensFor(settings, subject))
       const ask = once(async () => textNetwork(graph, bind, settings.output))
       const classify = async (data: ReadonlyMap<string, DataTensor>): Promise<Rows> => scoreRows(graph, bind, await headOf(settings, graph), data, settings, task.dataName)
@@ -91,7 +91,7 @@ function startOnnx(): Host {
 
   async function headOf({ head, head_weights }: Own, trunk: Graph): Promise<Network | null> {
     if (head === null) return null
-    const { graph } = await graphs.get(head, async () => ({ graph: await openGraph(await bytesIn(head), head, await runtime()), matches: null }))
+    const { graph } = await graphs.get(head, async () => ({ graph: await openGraph(await bytesIn(head), head, await runtime()), opened: null }))
     const filled = head_weights === null ? null : await heads.get(head_weights, async () => floatsIn(await tensorsIn(head_weights)))
     return headNetwork(graph, filled, trunk)
   }
@@ -99,13 +99,16 @@ function startOnnx(): Host {
 
 const bytesIn = (path: string): Promise<Uint8Array> => openFile(path).then(file => file.read(0, file.size))
 
-/** `37 weights by name, 12 by contents (8 of them transposed)`. */
-function describeMatches({ matches, constants }: Opened): string {
+/** `37 weights matched by name and 12 by contents; 8 of them transposed`. */
+function describeMatches({ matches, constants, unused }: Opened): string {
   const all = [...matches.values()]
   const count = (how: Match['how']): number => all.filter(m => m.how === how).length
   const turned = all.filter(m => m.isTransposed).length
-  const parts = [`${count('name')} weights matched by name`, `${count('content')} by contents`]
-  return `${parts.join(', ')}${turned > 0 ? `; ${turned} of them transposed` : ''}${constants.length > 0 ? `; ${constants.length} small or whole-number constants kept` : ''}`
+  const parts = [`${count('name')} weights matched by name and ${count('content')} by contents`]
+  if (turned > 0) parts.push(`${turned} of them transposed`)
+  if (constants.length > 0) parts.push(`kept as constants: ${listed(constants)}`)
+  if (unused.length > 0) parts.push(`tensors that the graph does not use: ${listed(unused)}`)
+  return parts.join('; ')
 }
 
 const own = (task: Task): Own => task.settings as unknown as Own // read by these very declarations
