@@ -108,8 +108,7 @@ async function countsOf(task: Task, subject: Subject, host: Host, examples: unkn
     const runner = await host.run(task, subject)
     const counts = await metric.count(runner as Runner, examples as never, task.settings as never) // a suite that asks for an ability the engine lacks was refused
     const value = (metric.score ?? same)(ratioOf(counts))
-    if (!Number.isFinite(value))
-      throw new MergeError(`the score is ${value}: the model gives no finite numbers`, { fix: 'lower the weights of the merge, and look at the model with `merganser inspect`' })
+    if (!Number.isFinite(value)) throw new MergeError(`the score is ${value}`, { fix: 'lower the weights of the merge, or give the task more data' })
     return counts
   } catch (error) {
     if (!(error instanceof MergeError)) throw error

@@ -41,6 +41,15 @@ export default {
   start: startOnnx,
 } satisfies Engine
 
+/** Every model would get the same scores. */
+function refuseWeightless({ inputs, name }: Graph, free: readonly string[]): void {
+  if ([...inputs.keys()].some(input => !free.includes(input))) return
+  throw new MergeError('the graph takes no weights: whatever the model, its scores would be the same', {
+    where: name,
+    fix: 'export it with its weights as inputs or as initialisers, not as `Constant` nodes',
+  })
+}
+
 /** A graph, and which tensors fill its inputs where it came with weights of its own. */
 interface Bindable {
   readonly graph: Graph
@@ -76,7 +85,10 @@ function startOnnx(): Host {
       const { graph, opened } = await graphs.get(JSON.stringify([settings.graph, settings.exported_from, settings.tensors, settings.constants]), () =>
         openBindable(settings, model),
       )
-      const bind = (free: readonly string[]): Network => (opened ? graph.bind(weightsFor(model, opened, graph.name), free) : graph.bind(model, free, settings.tensors ?? {}))
+      const bind = (free: readonly string[]): Network => {
+        refuseWeightless(graph, free)
+        return opened ? graph.bind(weightsFor(model, opened, graph.name), free) : graph.bind(model, free, settings.tensors ?? {})
+      }
       const tokens = once(() => tokensFor(settings, subject))
       const ask = once(async () => textNetwork(graph, bind, settings.output))
       const classify = async (data: ReadonlyMap<string, DataTensor>): Promise<Rows> => scoreRows(graph, bind, await headOf(settings, graph), data, settings, task.dataName)
@@ -182,11 +194,21 @@ function chosen(outputs: Readonly<Record<string, Value>>, name: string | null, w
   const names = Object.keys(outputs)
   const wanted = name ?? (names.length === 1 ? names[0]! : 'logits')
   const value = outputs[wanted]
-  if (value?.data instanceof Float32Array) return value
+  if (value?.data instanceof Float32Array) {
+    refuseNaN(value.data, where)
+    return value
+  }
   throw new MergeError(value ? `the output "${wanted}" is not float32` : `the network has no output "${wanted}"`, {
     where,
     fix: `name one of its outputs in the suite, \`output: …\`: ${names.join(', ')}`,
   })
+}
+
+/** A comparison with NaN is false: it would pass for a class, or for the worse of a pair. */
+function refuseNaN(data: Float32Array, where: string): void {
+  for (let i = 0; i < data.length; i++) {
+    if (Number.isNaN(data[i])) throw new MergeError('the network gives NaN', { where, fix: 'lower the weights of the merge' })
+  }
 }
 
 async function tokensFor({ tokenizer }: Own, subject: Subject): Promise<Tokens> {
