@@ -1,4 +1,4 @@
-// `npm run bench -- [flags]`: what merging costs, beside the cost of moving as many bytes.
+// `npm run bench -- [flags]`: what merging costs, beside the cost of moving as many bytes. `npm run bench -- quality` is another table: quality.mjs.
 import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { readFlags, usage } from './flags.mjs'
@@ -14,8 +14,10 @@ const PEAK_TARGET = 400e6 // bytes, at two threads and the default memory
 const SLACK = 150e6 // bytes on disk: the models of many small tensors, headers, journals
 
 try {
-  const flags = readFlags(process.argv.slice(2))
-  if (flags.help) process.stdout.write(usage())
+  const [first, ...rest] = process.argv.slice(2)
+  const flags = first === 'quality' ? null : readFlags(process.argv.slice(2))
+  if (flags === null) await (await import('./quality.mjs')).benchQuality(rest)
+  else if (flags.help) process.stdout.write(usage())
   else await bench(flags)
 } catch (error) {
   console.error(error.message)
@@ -31,6 +33,8 @@ async function bench(flags) {
   const out = resolve(flags.out ?? dir)
   const work = join(out, `run-${process.pid}`)
   preparePlace(dir, bytesToMake(dir, request, methods) + SLACK)
+  preparePlace(out, SLACK)
+  if (mergekit) await importMergekit(mergekit) // what is wrong with it is told before anything is measured
   console.log(describeMachine({ dir, out, threads }))
   try {
     mkdirSync(work, { recursive: true })

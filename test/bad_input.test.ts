@@ -1,8 +1,11 @@
-import { existsSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { DType } from '../src/dtype.ts'
 import { headerOf } from '../src/formats/safetensors.ts'
+import { openModels } from '../src/plan/open_models.ts'
+import { plan } from '../src/plan/plan.ts'
+import { parse } from '../src/recipe/parse.ts'
 import { merganser, temporaryFolder, writeFiles, writeModel } from './front.ts'
 
 // What users see for each mistake, word for word. Nothing may have been written.
@@ -741,33 +744,33 @@ const RECIPES: readonly (readonly [what: string, recipe: string, message: readon
     'a revision of a hub’s model',
     'merge_method: passthrough\nmodels:\n  - {model: org/llama@v1}\n',
     [
-      'error: no file or folder "org/llama@v1"; revision v1 of org/llama must be downloaded first',
+      'error: no file or folder "org/llama@v1", and revision v1 of org/llama is not in the local cache of the Hugging Face hub',
       '  at recipe.yml:3:13',
       '  3 |   - {model: org/llama@v1}',
       '    |             ^^^^^^^^^^^^',
-      '  fix: run `hf download org/llama --revision v1 --local-dir DIR`, and write DIR here',
+      '  fix: run `hf download org/llama --revision v1` first',
     ],
   ],
   [
     'an adapter',
     'merge_method: passthrough\nmodels:\n  - {model: base+./lora}\n',
     [
-      'error: base+./lora: adapters such as ./lora are not read in this version of Merganser yet',
+      'error: no folder "./lora" with an adapter',
       '  at recipe.yml:3:13',
       '  3 |   - {model: base+./lora}',
       '    |             ^^^^^^^^^^^',
-      '  fix: bake the adapter into the model, and name the folder of the result',
+      '  fix: check the path of the adapter',
     ],
   ],
   [
     'an adapter in a mapping',
-    'merge_method: passthrough\nmodels:\n  - model: {model: {path: base}, lora: {path: ./lora, revision: r1}}\n',
+    'merge_method: passthrough\nmodels:\n  - model: {model: {path: base}, lora: {path: org/lora, revision: r1}}\n',
     [
-      'error: base+./lora@r1: adapters such as ./lora are not read in this version of Merganser yet',
+      'error: no file or folder "org/lora@r1", and revision r1 of org/lora is not in the local cache of the Hugging Face hub',
       '  at recipe.yml:3:27',
-      '  3 |   - model: {model: {path: base}, lora: {path: ./lora, revision: r1}}',
+      '  3 |   - model: {model: {path: base}, lora: {path: org/lora, revision: r1}}',
       '    |                           ^^^^',
-      '  fix: bake the adapter into the model, and name the folder of the result',
+      '  fix: run `hf download org/lora --revision r1` first',
     ],
   ],
   [
@@ -925,6 +928,53 @@ test('--allow-nonfinite merges a NaN and says where it is', () => {
   expect(ran.status).toBe(0)
   const bytes = readFileSync(join(folder, 'allowed/model.safetensors'))
   expect(bytes.subarray(-4)).toEqual(readFileSync(join(folder, 'nan/model.safetensors')).subarray(-4))
+})
+
+test('a merge of something empty by quantiles gives something empty', () => {
+  writeModel(join(folder, 'empty'), { w: { dtype: 'F32', shape: [0, 4], bytes: new Uint8Array() } })
+  expect(merganser(folder, 'merge', 'arcee_fusion(a, base=b)', 'emptied', '--model', 'a=empty', '--model', 'b=empty')).toMatchObject({ status: 0 })
+  rmSync(join(folder, 'empty'), { recursive: true })
+  rmSync(join(folder, 'emptied'), { recursive: true })
+})
+
+test('more threads than anybody has are as many as are of use', () => {
+  expect(merganser(folder, 'plan', 'base', '--model', 'base=base', '--threads', '100000').stdout).toContain('for 64 threads')
+  expect(merganser(folder, 'merge', 'base', 'many', '--model', 'base=base', '--threads', '100000')).toMatchObject({ status: 0, stderr: '' })
+  rmSync(join(folder, 'many'), { recursive: true })
+})
+
+test('with --json an error is an event, too', () => {
+  const { status, stdout, stderr } = merganser(folder, 'merge', 'bse', 'x', '--model', 'base=base', '--json')
+  expect(JSON.parse(stdout)).toMatchObject({ kind: 'error', what: 'unknown name "bse"', fix: 'did you mean "base"?' })
+  expect(stderr).toContain('error: unknown name "bse"')
+  expect(status).toBe(1)
+})
+
+test.each([
+  ['ties(code - base, density=true)', 'density must be a number, not true', 'write a number such as 0.5'],
+  ['1e39*(code - base)', '1e+39 is beyond float32, in which merges are computed', 'write a smaller number'],
+])('%s', (task, what, fix) => {
+  const { stderr, status } = merganser(folder, 'merge', `base + ${task}`, 'x', '--model', 'base=base', '--model', 'code=code')
+  expect(stderr).toContain(`error: ${what}\n`)
+  expect(stderr).toContain(`  fix: ${fix}\n`)
+  expect(status).toBe(1)
+})
+
+describe('in TypeScript', () => {
+  const recipe = parse('1*base', { models: { base: join(folder, 'base') } })
+  test.each([
+    [{ memory: Number.NaN }, 'the memory budget is null'],
+    [{ memory: '1GB' as unknown as number }, 'the memory budget is "1GB"'],
+    [{ threads: 0 }, 'the number of threads is 0'],
+    [{ threads: 2.5 }, 'the number of threads is 2.5'],
+  ])('plan with %j', async (options, message) => {
+    const models = await openModels(recipe)
+    expect(() => plan(recipe, models, options)).toThrow(message)
+  })
+
+  test('plan without the models', () => {
+    expect(() => plan(recipe, new Map())).toThrow('the model base of the recipe was not opened')
+  })
 })
 
 test('a refused --force leaves the folder as it was', () => {

@@ -31,6 +31,19 @@ export interface TensorSpec {
 
 /** Writes a model in Hugging Face layout. */
 export function writeModel(folder: string, tensors: Readonly<Record<string, TensorSpec>>, config: object | null = { architectures: ['Toy'] }): void {
+  writeTensors(join(folder, 'model.safetensors'), tensors)
+  if (config) writeFileSync(join(folder, 'config.json'), JSON.stringify(config))
+}
+
+/** Writes a LoRA adapter as PEFT does; `config` changes fields of adapter_config.json. */
+export function writeAdapter(folder: string, tensors: Readonly<Record<string, TensorSpec>>, config: object = {}): void {
+  const renamed = Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [`base_model.model.${name}`, tensor]))
+  writeTensors(join(folder, 'adapter_model.safetensors'), renamed)
+  writeFileSync(join(folder, 'adapter_config.json'), JSON.stringify({ peft_type: 'LORA', base_model_name_or_path: 'org/base', r: 1, lora_alpha: 1, ...config }))
+}
+
+function writeTensors(path: string, tensors: Readonly<Record<string, TensorSpec>>): void {
+  const folder = dirname(path)
   mkdirSync(folder, { recursive: true })
   const entries = Object.entries(tensors).map(([name, { dtype = 'F32', shape }]) => ({ name, dtype, shape }))
   const { header, size } = headerOf(entries, { format: 'pt' })
@@ -41,8 +54,7 @@ export function writeModel(folder: string, tensors: Readonly<Record<string, Tens
   })
   const bytes = Buffer.concat([header, ...data])
   if (bytes.length !== size) throw new Error(`the values of a test model do not fill it: ${bytes.length} of ${size} bytes`)
-  writeFileSync(join(folder, 'model.safetensors'), bytes)
-  if (config) writeFileSync(join(folder, 'config.json'), JSON.stringify(config))
+  writeFileSync(path, bytes)
 }
 
 /** Writes text files below `folder`. */

@@ -41,6 +41,7 @@ test('there is a registry for each kind of file, the kernels, an index and a pag
       'src/formats/_all.ts',
       'src/kernels/_wasm.ts',
       'src/methods/_all.ts',
+      'src/presets/_all.ts',
     ].toSorted(),
   )
 })

@@ -64,7 +64,7 @@ describe('mergekit 0.1.4 gives the same model', () => {
 })
 
 // Cases that lie in folders of their own: from.md says who computed them and, where it is not 1e-6, how near we must be. A folder more is a test more.
-describe('mergekit gives the same model in rarer cases', () => {
+describe('mergekit, or numpy where it has no such method, gives the same model', () => {
   for (const name of readdirSync(join(GOLDEN, 'more')).filter(n => existsSync(join(GOLDEN, 'more', n, 'recipe.yml')))) {
     const folder = join(GOLDEN, 'more', name)
     const text = readFileSync(join(folder, 'recipe.yml'), 'utf8')

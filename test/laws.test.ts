@@ -6,8 +6,8 @@ import { type Shape, sum, Tensor, where } from '../src/algebra/tensor.ts'
 import { type FloatDType, sizeOf } from '../src/dtype.ts'
 import { MergeError } from '../src/errors.ts'
 import { METHODS } from '../src/methods/_all.ts'
-import type { AnyMethod, AnyModel, Param } from '../src/methods/method.ts'
-import { type Cut, run } from './engine.ts'
+import { type AnyMethod, type AnyModel, everywhereIn, type Param } from '../src/methods/method.ts'
+import { type Cut, nodesOf, run } from './engine.ts'
 import { decode, encode } from './floats.ts'
 import { evaluate } from './reference.ts'
 
@@ -51,24 +51,15 @@ function formulaOf(method: AnyMethod, shape: Shape, { models: own, merge }: Para
     base,
     models: Object.freeze(models),
     random: (label: string | number) => Tensor.random(String(label), shape),
+    everywhere: everywhereIn(''),
+    position: 0.75,
   })
   return { root: method.merge(inputs, Object.freeze({ ...merge })), sources: own.length + Number(withBase) }
 }
 
-/** Every node of a formula. */
-function nodesOf(root: Tensor): ReadonlySet<Tensor> {
-  const seen = new Set<Tensor>()
-  const walk = (t: Tensor): void => {
-    if (seen.has(t)) return
-    seen.add(t)
-    t.inputs.forEach(walk)
-  }
-  walk(root)
-  return seen
-}
-
-/** Bit for bit is asked where arithmetic leaves no freedom: sums add in another order, sin and acos are musl's here and V8's there. */
-const isExact = (root: Tensor): boolean => ![...nodesOf(root)].some(t => t.op === 'sum' || t.op === 'sin' || t.op === 'acos')
+/** Bit for bit is asked where arithmetic leaves no freedom: sums add in another order, sin, acos and exp are other programs here and in V8. */
+const INEXACT: readonly Op[] = ['sum', 'everywhere_sum', 'sin', 'acos', 'exp']
+const isExact = (root: Tensor): boolean => ![...nodesOf(root)].some(t => INEXACT.includes(t.op))
 
 /** The naive evaluator, given the engine's own random numbers. */
 async function reference(root: Tensor, sources: readonly Float32Array[]): Promise<Float32Array> {

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { Tensor } from '../src/algebra/tensor.ts'
 import { METHODS } from '../src/methods/_all.ts'
-import type { AnyModel } from '../src/methods/method.ts'
+import { type AnyModel, everywhereIn } from '../src/methods/method.ts'
 import { run } from './engine.ts'
 import { mergeInMemory } from './golden.ts'
 
@@ -27,7 +27,10 @@ async function merge(name: string, { base, models, own = [], parameters = {} }: 
     const tensor = Tensor.source(index + (base ? 1 : 0), shape)
     return { ...defaults('model'), ...own[index], index, tensor, delta: tensor.sub(zero) } as AnyModel
   })
-  const root = method.merge({ name: 'tensor', shape, base: zero, models: given, random: label => Tensor.random(String(label), shape) }, { ...defaults('other'), ...parameters })
+  const root = method.merge(
+    { name: 'tensor', shape, base: zero, models: given, random: label => Tensor.random(String(label), shape), everywhere: everywhereIn(''), position: 0.5 },
+    { ...defaults('other'), ...parameters },
+  )
   return [...(await run(root, inputs))]
 }
 

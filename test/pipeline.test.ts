@@ -30,6 +30,8 @@ const RECIPES = {
   ties: 'base + ties(code - base, math - base, weight=(0.5, 0.25), density=0.3)',
   dare_ties: 'base + dare_ties(code - base, math - base, weight=(0.5, 0.25), density=0.3)',
   slerp: 'slerp(base, code, t=0.3)',
+  ties_global: 'base + ties(code - base, math - base, weight=(0.5, 0.25), density=0.3, trim=global, rescale=true)',
+  metagpt: 'base + metagpt(code - base, math - base)',
 } as const
 
 let folder = ''

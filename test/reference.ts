@@ -6,7 +6,12 @@ import { sizeOf } from '../src/dtype.ts'
  * Elementwise ops round to float32 as the engine does, so there results are equal bit for bit; sums are exact to float64,
  * where the engine adds four neighbours in float32 first, so what depends on them agrees within a tolerance.
  */
-export function evaluate(root: Tensor, sources: readonly Float32Array[], uniform: (label: string, size: number) => Float32Array): Float32Array {
+export function evaluate(
+  root: Tensor,
+  sources: readonly Float32Array[],
+  uniform: (label: string, size: number) => Float32Array,
+  everywhere: (t: Tensor, of: Float64Array) => number = foldEverywhere,
+): Float32Array {
   const known = new Map<Tensor, Float64Array>()
   const value = (t: Tensor): Float64Array => {
     const before = known.get(t)
@@ -22,6 +27,7 @@ export function evaluate(root: Tensor, sources: readonly Float32Array[], uniform
     const inputs = t.inputs.map(value)
     if (t.op === 'sum') return Float64Array.of(inputs[0]!.reduce((a, b) => a + b, 0))
     if (t.op === 'largest') return Float64Array.of(inputs[0]!.toSorted((a, b) => b - a)[Math.floor(inputs[1]![0]!) - 1]! + 0) // a selected zero has no sign
+    if (t.op === 'everywhere_sum' || t.op === 'everywhere_largest') return Float64Array.of(everywhere(t, inputs[0]!))
     if (t.op === 'row_sum' || t.op === 'row_max' || t.op === 'row_rank' || t.op === 'column_sum') return LINES[t.op]!(inputs[0]!, rowsOf(t.shape))
     if (t.space === 'number') return Float64Array.of(MAPS[t.op]!(...inputs.map(x => x[0]!)))
     const { rows, columns } = rowsOf(t.shape)
@@ -35,6 +41,13 @@ export function evaluate(root: Tensor, sources: readonly Float32Array[], uniform
     return Float64Array.from({ length: sizeOf(t.shape) }, (_, i) => Math.fround(MAPS[t.op]!(...inputs.map((_, j) => operand(j, i)))))
   }
   return Float32Array.from(value(root))
+}
+
+/** What is found everywhere, where `of` holds all elements there are. */
+export function foldEverywhere({ op, inputs }: Tensor, of: Float64Array): number {
+  if (op === 'everywhere_sum') return of.reduce((a, b) => a + b, 0)
+  const rank = Math.max(1, Math.floor((inputs[1]!.arg as number) * of.length))
+  return of.toSorted((a, b) => b - a)[rank - 1]! + 0
 }
 
 /** Numbers of rows and columns. */

@@ -42,8 +42,9 @@ async function killedWhen(
   when: (child: ChildProcess) => boolean,
   args: readonly string[],
   signal: NodeJS.Signals = 'SIGKILL',
+  recipe = 'recipe.yml',
 ): Promise<{ child: ChildProcess; stderr: string; status: number | null }> {
-  const child = spawn(process.execPath, [CLI, 'merge', 'recipe.yml', ...args], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawn(process.execPath, [CLI, 'merge', recipe, ...args], { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
   let stderr = ''
   child.stderr!.on('data', text => (stderr += text))
   const ended = new Promise<number | null>(resolve => child.on('close', resolve))
@@ -68,6 +69,28 @@ test('killed again and again, and resumed: the same bytes, whatever the threads 
   if (!existsSync(join(folder, 'killed'))) expect(merganser(folder, 'merge', 'recipe.yml', 'killed', '--resume').status).toBe(0)
   expect(isWhole('killed')).toBe(true)
   expect(readdirSync(folder).filter(name => name.includes('partial'))).toEqual([])
+})
+
+// Thresholds and norms of whole models: they are found once, and a resumed run goes on with them.
+test('killed and resumed, what was found over the whole merge is not found again, and the bytes are the same', async () => {
+  writeFileSync(join(folder, 'global.yml'), RECIPE.replace('density=0.3', 'density=0.3, trim=global, rescale=true'))
+  expect(merganser(folder, 'merge', 'global.yml', 'global-undisturbed').status).toBe(0)
+  const settings = [
+    ['--threads', '1'],
+    ['--threads', '3'],
+    ['--threads', '2', '--memory', '16MB'],
+  ]
+  const journal = join(folder, 'global.partial/journal.jsonl')
+  for (let kill = 0; kill < 3 && !existsSync(join(folder, 'global')); kill++) {
+    await killedWhen(() => finishedIn('global') > 3 + 8 * kill, ['global', '--resume', ...settings[kill]!], 'SIGKILL', 'global.yml')
+    if (existsSync(journal)) expect([...readFileSync(journal, 'utf8').matchAll(/"found":\[([^\]]*)\]/g)].map(m => m[1]!.split(',').length)).toEqual([6]) // a threshold and two norms of each model
+  }
+  expect(existsSync(join(folder, 'global'))).toBe(false)
+  const resumed = merganser(folder, 'merge', 'global.yml', 'global', '--resume', '--json')
+  const start = JSON.parse(resumed.stdout.split('\n').find(l => l.includes('"start"'))!) as { read: number; tensors: number }
+  expect(start.read).toBe(start.tensors * 3 * ROWS * COLUMNS * 2) // of the tensors that are left, once
+  expect(modelOf('global').equals(modelOf('global-undisturbed'))).toBe(true)
+  expect(modelOf('global').equals(modelOf('undisturbed'))).toBe(false)
 })
 
 test('killed before the first tensor, or while the folder is being made', async () => {
@@ -124,6 +147,35 @@ test('an input that was touched since does not go on either', async () => {
   expect(merganser(folder, 'merge', 'recipe.yml', 'touched', '--resume').status).toBe(1)
   expect(merganser(folder, 'merge', 'recipe.yml', 'touched').status).toBe(0) // starting over is always possible
   expect(isWhole('touched')).toBe(true)
+})
+
+test('an input that is written to while it is read leaves no model: what was read is neither of its two states', async () => {
+  const file = join(folder, 'math/model.safetensors')
+  const before = readFileSync(file)
+  try {
+    let isWritten = false
+    const { stderr, status } = await killedWhen(() => {
+      if (!isWritten && finishedIn('mixed') > 3) {
+        writeFileSync(file, before, { flag: 'r+' }) // the same bytes at another time: nobody can tell what stood there in between
+        isWritten = true
+      }
+      return false
+    }, ['mixed', '--threads', '1'])
+    expect(stderr).toContain('error: model.safetensors of math has changed while it was read\n')
+    expect(stderr).toContain('  fix: let nothing else write to the inputs, and start again\n')
+    expect(status).toBe(1)
+    expect(existsSync(join(folder, 'mixed'))).toBe(false)
+    expect(merganser(folder, 'merge', 'recipe.yml', 'mixed').status).toBe(0)
+  } finally {
+    writeFileSync(file, before)
+  }
+})
+
+test('starting over says that an unfinished merge is thrown away', async () => {
+  await killedWhen(() => finishedIn('again') > 3, ['again'])
+  const { stderr, status } = merganser(folder, 'merge', 'recipe.yml', 'again')
+  expect(stderr).toMatch(/^note: \d+ tensors of an unfinished merge are written anew: --resume would have gone on with it\n$/)
+  expect(status).toBe(0)
 })
 
 test('two merges into one folder: the second is refused', async () => {

@@ -2,9 +2,10 @@
  * How the engine may run an op.
  * `leaf` reads nothing computed; `map` is elementwise, and all of a pass become one loop; `row` looks at each row as a whole, while it is in memory
  * anyway; `fold` turns a tensor into one number, or a matrix into one for each column, and ends a pass; `whole` needs the entire tensor at once and
- * is charged to the memory budget.
+ * is charged to the memory budget. `everywhere` turns all tensors of a merge into one number, which is known before the first pass over any of them
+ * that writes.
  */
-export type OpClass = 'leaf' | 'map' | 'row' | 'fold' | 'whole'
+export type OpClass = 'leaf' | 'map' | 'row' | 'fold' | 'whole' | 'everywhere'
 
 export const OPS = {
   /** A model's tensor; `arg` is the model's index among the formula's inputs. */
@@ -39,6 +40,9 @@ export const OPS = {
   sum: 'fold',
   /** The k-th largest element; inputs: the tensor, and k: a number, rounded down. */
   largest: 'fold',
+  /** The same over the tensors of all formulas that have `arg` for their label; the last input is the share of all elements that k is. */
+  everywhere_sum: 'everywhere',
+  everywhere_largest: 'everywhere',
 } as const satisfies Record<string, OpClass>
 
 export type Op = keyof typeof OPS
@@ -49,3 +53,4 @@ export const isMap = (op: Op): op is MapOp => OPS[op] === 'map'
 export type RowOp = OpOf<'row'>
 export const isRow = (op: Op): op is RowOp => OPS[op] === 'row'
 export const isFold = (op: Op): op is FoldOp => OPS[op] === 'fold'
+export const isEverywhere = (op: Op): op is OpOf<'everywhere'> => OPS[op] === 'everywhere'

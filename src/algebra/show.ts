@@ -36,6 +36,8 @@ export function show(root: Tensor, names: (input: number) => string): string {
     if (t.op === 'source') return names(t.arg as number)
     if (t.op === 'constant') return String(t.arg)
     if (t.op === 'random') return `random(${t.arg})`
+    if (t.op === 'everywhere_sum') return `everywhere(sum(${write(t.inputs[0]!, 0)}))`
+    if (t.op === 'everywhere_largest') return `everywhere(largest(${write(t.inputs[0]!, 0)}, ${write(t.inputs[1]!, 0)} of all))`
     return `${t.op}(${t.inputs.map(i => write(i, 0)).join(', ')})`
   }
   const last = write(root, 0)

@@ -1,6 +1,6 @@
 import { sizeOf } from '../dtype.ts'
 import { assert } from '../errors.ts'
-import { isFold, isRow, type MapOp, type Op } from './ops.ts'
+import { isEverywhere, isFold, isRow, type MapOp, type Op } from './ops.ts'
 import { simplify } from './rewrite.ts'
 
 export type Shape = readonly number[]
@@ -40,7 +40,7 @@ export class Tensor {
     this.shape = shape
     this.space = space
     this.rowLevel = space === 'number' || space === 'columns' ? 0 : inputs.reduce((most, t) => Math.max(most, t.rowLevel), 0) + (isRow(op) ? 1 : 0)
-    this.level = inputs.reduce((most, t) => Math.max(most, t.level), 0) + (isFold(op) ? 1 : 0)
+    this.level = isEverywhere(op) ? 0 : inputs.reduce((most, t) => Math.max(most, t.level), 0) + (isFold(op) ? 1 : 0)
   }
 
   static of(op: Op, inputs: readonly Tensor[], arg: number | string | null, shape: Shape, space: Space = shape.length === 0 ? 'number' : 'elements'): Tensor {
@@ -171,6 +171,21 @@ export class Tensor {
     assert(typeof k !== 'number' || (Number.isInteger(k) && k >= 1 && k <= size), `rank ${k} lies within a tensor of ${size} elements`)
     assert(typeof k === 'number' || k.space === 'number', 'a rank is one number')
     return Tensor.of('largest', [this, typeof k === 'number' ? Tensor.constant(k) : k.max(1).min(size)], null, [])
+  }
+
+  /** The sum of all elements of this and of the tensors that stand for it in other formulas, under the same label. Costs a pass over all. Shape []. */
+  sumEverywhere(label: string): Tensor {
+    assert(this.space === 'elements', 'elements are summed')
+    return Tensor.of('everywhere_sum', [this], label, [])
+  }
+  /**
+   * Of the n elements of this and of the tensors that stand for it in other formulas, under the same label, the ⌊share·n⌋-th largest, at least the
+   * first; exact. 0 ≤ share ≤ 1. Costs two passes over all. Shape [].
+   */
+  largestEverywhere(label: string, share: number): Tensor {
+    assert(this.space === 'elements', 'the largest is one of elements')
+    assert(share >= 0 && share <= 1, `${share} is a share`)
+    return Tensor.of('everywhere_largest', [this, Tensor.constant(share)], label, [])
   }
 }
 

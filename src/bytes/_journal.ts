@@ -6,6 +6,8 @@ import { uptime } from 'node:os'
 export interface Journal {
   readonly fingerprint: string
   readonly finished: ReadonlySet<number>
+  /** Numbers over the whole merge, found before its first task; null where there is no line of them. */
+  readonly found: readonly number[] | null
   /** False when the machine has started anew since: after a power cut the disk may have the journal, and not the tensors that it names. */
   readonly isOfThisBoot: boolean
 }
@@ -17,6 +19,7 @@ export async function readJournal(file: string): Promise<Journal | null> {
   const finished = new Set<number>()
   let fingerprint = ''
   let boot: string | null = null
+  let found: readonly number[] | null = null
   for (const line of text.split('\n')) {
     let entry: Entry
     try {
@@ -26,23 +29,28 @@ export async function readJournal(file: string): Promise<Journal | null> {
     }
     if (entry.fingerprint) fingerprint = entry.fingerprint
     if (entry.boot) boot = entry.boot
+    if (entry.found) found = entry.found
     for (const task of entry.done ?? []) finished.add(task)
   }
   if (fingerprint === '') return null
   const now = bootId()
-  return { fingerprint, finished, isOfThisBoot: boot !== null && now !== null ? boot === now : (await stat(file)).mtimeMs >= Date.now() - uptime() * 1000 }
+  return { fingerprint, finished, found, isOfThisBoot: boot !== null && now !== null ? boot === now : (await stat(file)).mtimeMs >= Date.now() - uptime() * 1000 }
 }
 
 interface Entry {
   readonly fingerprint?: string
   readonly boot?: string | null
   readonly done?: readonly number[]
+  readonly found?: readonly number[]
 }
 
 export const openJournal = (file: string, fingerprint: string): void => append(file, { fingerprint, boot: bootId() })
 
 /** Nothing is synchronised here: `isOfThisBoot` tells what may be trusted, and a merge costs no waiting for the disk. */
 export const recordDone = (file: string, tasks: readonly number[]): void => append(file, { done: tasks })
+
+/** JSON has no infinities and no NaN: numbers that hold one are found anew. */
+export const recordFound = (file: string, found: readonly number[]): void => void (found.every(Number.isFinite) && append(file, { found }))
 
 const append = (file: string, entry: Entry): void => appendFileSync(file, `${JSON.stringify(entry)}\n`)
 

@@ -1,5 +1,6 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { open, readdir, readFile, stat } from 'node:fs/promises'
+import { homedir } from 'node:os'
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { MergeError } from '../errors.ts'
 import type { Locator, Reader, Source } from './source.ts'
@@ -153,6 +154,13 @@ export function workingFolder(): string {
     throw new MergeError('the working folder does not exist any more', { fix: 'change to another folder', cause })
   }
 }
+
+/** Where the libraries of Hugging Face keep what they have downloaded, by the variables of huggingface_hub. */
+export function hubCacheFolder(): string {
+  const { HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME, XDG_CACHE_HOME } = process.env
+  return HF_HUB_CACHE || HUGGINGFACE_HUB_CACHE || join(HF_HOME || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'huggingface'), 'hub')
+}
+
 export const folderOf = (path: string): string => dirname(resolve(path))
 export const fileNameOf = (path: string): string => basename(path)
 export const isAbsolutePath = (path: string): boolean => isAbsolute(path)

@@ -4,10 +4,10 @@ import { basename, dirname, join, resolve, sep } from 'node:path'
 import { MergeError } from '../errors.ts'
 import { codeOf, writeError } from './_errors.ts'
 import { isMountPoint, refuseBrokenLink, refuseExisting } from './_existing.ts'
-import { openJournal, readJournal, recordDone } from './_journal.ts'
+import { recordFound as journalFound, openJournal, readJournal, recordDone } from './_journal.ts'
 import { isLock, type Lock, lockFolder } from './_lock.ts'
 import { fileError, statPath } from './file.ts'
-import type { Sink, SinkLocator, SinkRequest } from './sink.ts'
+import type { Begun, Sink, SinkLocator, SinkRequest } from './sink.ts'
 
 export interface FolderOptions {
   /** Replace a model that is already there. */
@@ -36,9 +36,9 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
   const reserved = new Set<string>()
   let refuseFinal = async (): Promise<void> => {}
   let lock: Lock | null = null
-  return { name: path, begin, write, copy, record, finish, abandon }
+  return { name: path, begin, write, copy, record, recordFound, finish, abandon }
 
-  async function begin(request: SinkRequest): Promise<{ finished: ReadonlySet<number>; locators: readonly SinkLocator[] }> {
+  async function begin(request: SinkRequest): Promise<Begun & { readonly locators: readonly SinkLocator[] }> {
     refuseFinal = () => refuseExisting(final, path, { force, isOfModel: request.isOfModel })
     refuseInputs(request.inputs)
     await refuseUnreadable(request.inputs)
@@ -54,11 +54,12 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
     }
   }
 
-  async function beginLocked(request: SinkRequest): Promise<{ finished: ReadonlySet<number>; locators: readonly SinkLocator[] }> {
+  async function beginLocked(request: SinkRequest): Promise<Begun & { readonly locators: readonly SinkLocator[] }> {
     await bringBackReplaced()
     await refuseFinal()
-    const finished = resume ? await unfinishedRun(request) : new Set<number>()
+    const { finished, found } = resume ? await unfinishedRun(request) : NOTHING
     const isResumed = finished.size > 0
+    const discarded = resume ? 0 : ((await readJournal(journal))?.finished.size ?? 0)
     if (!isResumed) await changing(clear)
     if (!isResumed) await refuseFullDisk(request.bytes)
     await changing(() => makeFolder(model))
@@ -74,7 +75,7 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
         return { file }
       }),
     )
-    return { finished, locators }
+    return { finished, found, discarded, locators }
   }
 
   /** A kill between the two renames of `finish` leaves the old model aside: put it back. */
@@ -112,17 +113,17 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
     throw new MergeError(`${partialName} is in the way: Merganser did not make it`, { fix: 'rename or remove it' })
   }
 
-  async function unfinishedRun({ fingerprint, files }: SinkRequest): Promise<ReadonlySet<number>> {
+  async function unfinishedRun({ fingerprint, files }: SinkRequest): Promise<Earlier> {
     const earlier = await readJournal(journal)
-    if (!earlier || earlier.finished.size === 0) return new Set()
+    if (!earlier || earlier.finished.size === 0) return NOTHING
     if (earlier.fingerprint !== fingerprint) {
       throw new MergeError(`the unfinished merge in ${partialName} was another one: its recipe, its inputs or this version of Merganser have changed`, {
         fix: 'start over without --resume',
       })
     }
-    if (!earlier.isOfThisBoot) return new Set()
-    for (const { name, size } of files) if ((await statPath(join(model, name)))?.size !== size) return new Set()
-    return earlier.finished
+    if (!earlier.isOfThisBoot) return NOTHING
+    for (const { name, size } of files) if ((await statPath(join(model, name)))?.size !== size) return NOTHING
+    return earlier
   }
 
   async function refuseFullDisk(bytes: number): Promise<void> {
@@ -147,15 +148,20 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
     })
   }
 
-  async function copy(file: string, from: string): Promise<void> {
+  async function copy(file: string, from: string): Promise<boolean> {
     await changing(async () => {
       await makeFolder(dirname(join(model, file)))
       await copyFile(from, join(model, file))
     })
+    return true
   }
 
   function record(tasks: readonly number[]): void {
     attempt(`${partialName}/journal.jsonl`, () => recordDone(journal, tasks))
+  }
+
+  function recordFound(values: readonly number[]): void {
+    attempt(`${partialName}/journal.jsonl`, () => journalFound(journal, values))
   }
 
   async function finish(): Promise<void> {
@@ -195,6 +201,10 @@ export function folderSink(path: string, { force = false, resume = false }: Fold
     }
   }
 }
+
+type Earlier = Omit<Begun, 'discarded'>
+
+const NOTHING: Earlier = { finished: new Set(), found: null }
 
 /** A folder and those above it. One by one: Node's own recursion never ends below /proc, where making a folder fails with ENOENT. */
 async function makeFolder(path: string): Promise<void> {

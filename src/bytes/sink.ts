@@ -13,19 +13,31 @@ export interface SinkRequest {
   isOfModel(file: string): boolean
 }
 
+/** What an earlier, broken run has left. */
+export interface Begun {
+  /** The tasks that it had completed. */
+  readonly finished: ReadonlySet<number>
+  /** The numbers that it had found over the whole merge; null where it had not come so far. */
+  readonly found: readonly number[] | null
+  /** How many tasks it had completed that are thrown away, as nobody asked to go on with them. */
+  readonly discarded: number
+}
+
 /**
  * Where a model is written. Its files come to be under a name of their own, and appear under the final one all at once when `finish` is called.
- * `finished` says which tasks an earlier, broken run had completed.
  */
 export interface Sink {
   readonly name: string
   /** Checks that the output may be written there and that it fits; reserves the files. Throws before anything is changed. */
-  begin(request: SinkRequest): Promise<{ readonly finished: ReadonlySet<number>; readonly locators: readonly SinkLocator[] }>
+  begin(request: SinkRequest): Promise<Begun & { readonly locators: readonly SinkLocator[] }>
   /** Bytes into a reserved file, or all of a new one. */
   write(file: string, at: number, bytes: Uint8Array): Promise<void>
-  copy(file: string, from: string): Promise<void>
+  /** Gives whether the file is kept. */
+  copy(file: string, from: string): Promise<boolean>
   /** Notes tasks as complete: they will not be done again. */
   record(tasks: readonly number[]): void
+  /** Notes what was found over the whole merge: it need not be found again. */
+  recordFound(values: readonly number[]): void
   /** Makes the output durable and gives it its final name. */
   finish(): Promise<void>
   /** Gives up. What is complete stays for a later run if `keep`, else nothing stays. */
@@ -58,15 +70,16 @@ export function memorySink(name = 'memory'): MemorySink {
         files.set(file, memory)
         return { memory }
       })
-      return { finished: new Set(), locators }
+      return { finished: new Set(), found: null, discarded: 0, locators }
     },
     write: async (file, at, bytes) => {
       const known = files.get(file)
       if (known) known.set(bytes, at)
       else files.set(file, bytes.slice())
     },
-    copy: async () => {}, // companions are for folders: a model in memory is its tensors
+    copy: async () => false, // companions are for folders: a model in memory is its tensors
     record: () => {},
+    recordFound: () => {},
     finish: async () => {},
     abandon: async () => files.clear(),
   }

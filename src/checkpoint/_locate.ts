@@ -3,6 +3,7 @@ import { fileNameOf, findPath, folderOf, isAbsolutePath, listFolder, resolvePath
 import { MergeError } from '../errors.ts'
 import safetensors from '../formats/safetensors.ts'
 import { show } from '../json.ts'
+import { isHubName } from './hub.ts'
 
 /** Where a reference leads: a folder, or a file in one. */
 export interface Location {
@@ -30,7 +31,8 @@ async function notFound(ref: string, folders: readonly string[]): Promise<MergeE
   const looked = isAbsolutePath(ref) || folders.length === 0 ? '' : ` in ${folders.map(folder => resolvePath(folder)).join(' or in ')}`
   const near = new Set<string>()
   for (const folder of folders) for (const name of await nearPaths(ref, folder)) near.add(name)
-  const fix = near.size > 0 ? `did you mean ${[...near].slice(0, MAX_NEAR).map(show).join(' or ')}?` : 'check the path, or download the model first'
+  const download = isHubName(ref) ? `: \`hf download ${ref}\`` : ''
+  const fix = near.size > 0 ? `did you mean ${[...near].slice(0, MAX_NEAR).map(show).join(' or ')}?` : `check the path, or download the model first${download}`
   return new MergeError(`no file or folder ${show(ref)}${looked}`, { fix })
 }
 

@@ -171,7 +171,7 @@ describe('a path that leads to no model', () => {
 
   test('nothing alike, in several folders', async () => {
     expect(await failing('org/unheard-of-model', [ROOT, folder])).toBe(
-      'no file or folder "org/unheard-of-model" in <root> or in <folder>\n  fix: check the path, or download the model first',
+      'no file or folder "org/unheard-of-model" in <root> or in <folder>\n  fix: check the path, or download the model first: `hf download org/unheard-of-model`',
     )
   })
 

@@ -1,10 +1,12 @@
 import { type FolderEntry, findPath, listFolder, openFile, readText, workingFolder } from '../bytes/file.ts'
-import type { Locator } from '../bytes/source.ts'
+import type { InputLocator } from '../bytes/low_rank.ts'
+import type { DType } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import type { TensorEntry } from '../formats/format.ts'
 import safetensors from '../formats/safetensors.ts'
 import { isObject, parseJsonFile, show } from '../json.ts'
 import { chooseFiles } from './_files.ts'
+import { sha256 } from './_hash.ts'
 import { checkIndex } from './_index.ts'
 import { locate } from './_locate.ts'
 import { collectSidecars, type Sidecar } from './_sidecars.ts'
@@ -16,7 +18,7 @@ export type { LayerOf, Layers } from './architecture.ts'
 
 export interface CheckpointFile {
   readonly name: string
-  readonly locator: Locator
+  readonly locator: InputLocator
   readonly size: number
   readonly version: string
   /** SHA-256 of the safetensors header (its JSON with padding, without the 8 bytes of length), hex. */
@@ -27,6 +29,10 @@ export interface CheckpointFile {
 export interface CheckpointTensor extends TensorEntry {
   /** Index into `files`. */
   readonly file: number
+  /** The dtype that an output takes from it, where it is read in another one. */
+  readonly outputDType?: DType
+  /** Set where an adapter leaves the tensor as it is, so that its task vector is zero. */
+  readonly isZero?: true
 }
 
 export interface Checkpoint {
@@ -114,11 +120,6 @@ async function addFile({ name, path }: FolderEntry, prefix: string, files: Check
     tensors.set(entry.name, { ...entry, file: files.length })
   }
   files.push({ name, locator: source.locator, size: source.size, version: source.version, headerHash: await sha256(table.header), metadata: table.metadata })
-}
-
-async function sha256(bytes: Uint8Array): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', new Uint8Array(bytes)) // the copy is never shared memory, which subtle refuses
-  return [...new Uint8Array(digest)].map(byte => byte.toString(16).padStart(2, '0')).join('')
 }
 
 async function readConfig(entries: readonly FolderEntry[], prefix: string): Promise<[Checkpoint['config'], string | null]> {

@@ -7,6 +7,8 @@ import { bold } from './_text.ts'
 export interface Flag {
   readonly doc: string
   readonly value?: string
+  /** One letter: `-o` for `--out`. */
+  readonly short?: string
   readonly multiple?: boolean
 }
 
@@ -38,9 +40,12 @@ export class UsageError extends MergeError {
 /** Reads the command line strictly: an unknown flag is an error with the nearest one. */
 export function readArguments(name: string, command: Command, args: readonly string[]): Arguments {
   const options = Object.fromEntries(
-    Object.entries(command.flags).map(([flag, { value, multiple }]) => [flag, { type: value ? 'string' : 'boolean', multiple: multiple ?? false }] as const),
-  ) as Record<string, { type: 'string' | 'boolean'; multiple: boolean }>
-  const takesValue = (arg: string | undefined): boolean => arg !== undefined && options[arg.replace(/^--/, '')]?.type === 'string'
+    Object.entries(command.flags).map(
+      ([flag, { value, multiple, short }]) => [flag, { type: value ? 'string' : 'boolean', multiple: multiple ?? false, ...(short ? { short } : {}) }] as const,
+    ),
+  ) as Record<string, { type: 'string' | 'boolean'; multiple: boolean; short?: string }>
+  const shortNames = new Map(Object.entries(options).flatMap(([flag, { short }]) => (short ? [[`-${short}`, flag]] : [])))
+  const takesValue = (arg: string | undefined): boolean => arg !== undefined && options[shortNames.get(arg) ?? arg.replace(/^--/, '')]?.type === 'string'
   const plain = args.map((arg, i) => (isNegative(arg) && !takesValue(args[i - 1]) ? ` ${arg}` : arg)) // a space makes it a positional, and means nothing in an expression
   const { tokens, positionals, values } = parseArgs({ args: plain, options, allowPositionals: true, strict: false, tokens: true }) // not strict: `--seed -1` is a value with a message of its own
   for (const token of tokens) {
@@ -66,7 +71,7 @@ export function readArguments(name: string, command: Command, args: readonly str
 const isNegative = (arg: string): boolean => /^-[^-]/.test(arg) && !/^-\w+(=|$)/.test(arg)
 
 export function usage(name: string, { summary, positionals, flags, examples }: Command): string {
-  const rows = Object.entries(flags).map(([flag, { value, doc }]) => [`--${flag}${value ? ` ${value}` : ''}`, doc] as const)
+  const rows = Object.entries(flags).map(([flag, { value, short, doc }]) => [`${short ? `-${short}, ` : ''}--${flag}${value ? ` ${value}` : ''}`, doc] as const)
   const width = Math.max(0, ...rows.map(([left]) => left.length))
   const options = rows.length > 0 ? `\n${rows.map(([left, doc]) => `  ${left.padEnd(width)}  ${doc}`).join('\n')}\n` : ''
   return `${bold(`merganser ${name}`)} ${positionals}\n${summary}\n${options}\n${examples.map(e => `  ${e}`).join('\n')}\n`

@@ -4,9 +4,10 @@ import type { Checkpoint } from '../checkpoint/checkpoint.ts'
 import { outputDType } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import { openModels } from '../plan/open_models.ts'
-import { type Plan, plan } from '../plan/plan.ts'
+import { findAdapters } from '../plan/open_reference.ts'
+import { MAX_THREADS, type Plan, plan } from '../plan/plan.ts'
 import { MIN_SHARD_BYTES } from '../recipe/fields.ts'
-import { parse } from '../recipe/parse.ts'
+import { type ParseOptions, parse, readReferences } from '../recipe/parse.ts'
 import type { Recipe } from '../recipe/recipe.ts'
 import { type Arguments, type Flag, readBytes, readCount, readSeed, UsageError } from './_command.ts'
 import { harmless, plural } from './_text.ts'
@@ -37,23 +38,36 @@ export function shownNotes(notes: readonly string[]): readonly string[] {
 
 /** From a recipe file or an expression on the command line to a plan: everything that reads headers only. `opened` is told before the plan is made. */
 export async function prepare(text: string, { values }: Arguments, opened: (checkpoints: Iterable<Checkpoint>, threads: number) => void = () => {}): Promise<Prepared> {
-  const { recipe, folder } = await readRecipe(text, values)
-  const checkpoints = await openModels(recipe, { from: [...new Set([workingFolder(), folder ?? workingFolder()])] })
-  const threads = values['threads'] === undefined ? availableParallelism() : readCount('threads', values['threads'] as string)
-  opened(checkpoints.values(), threads)
+  const { recipe: source, options, folder } = await readRecipe(text, values)
+  return prepareText(source, options, { values, from: [...new Set([workingFolder(), folder ?? workingFolder()])], opened })
+}
+
+interface Preparation {
+  readonly values: Arguments['values']
+  /** Folders in which paths are looked up. */
+  readonly from?: readonly string[]
+  opened?(checkpoints: Iterable<Checkpoint>, threads: number): void
+}
+
+/** As `prepare`, for the text of a recipe. */
+export async function prepareText(text: string, options: ParseOptions, { values, from = [workingFolder()], opened }: Preparation): Promise<Prepared> {
+  const recipe = parse(text, { ...options, adapters: await findAdapters(readReferences(text, options), { from }) })
+  const checkpoints = await openModels(recipe, { from })
+  const threads = values['threads'] === undefined ? availableParallelism() : Math.min(MAX_THREADS, readCount('threads', values['threads'] as string))
+  opened?.(checkpoints.values(), threads)
   const memory = values['memory'] === undefined ? undefined : readBytes('memory', values['memory'] as string)
   return { recipe, checkpoints, plan: plan(recipe, checkpoints, { threads, memory }) }
 }
 
-async function readRecipe(text: string, values: Arguments['values']): Promise<{ recipe: Recipe; folder: string | null }> {
-  const models = readModels((values['model'] as readonly string[] | undefined) ?? [])
+async function readRecipe(text: string, values: Arguments['values']): Promise<{ recipe: string; options: ParseOptions; folder: string | null }> {
+  const models = readFlags((values['model'] as readonly string[] | undefined) ?? [])
   const status = await statPath(text).catch(() => null) // an expression may be no possible path at all
   if (status && !status.isFolder) {
     // also a pipe: `<(…)`, /dev/stdin
     for (const flag of ['model', 'dtype', 'shard-size', 'seed']) {
       if (values[flag] !== undefined) throw new UsageError(`--${flag} goes with an expression, but ${text} is a recipe file`, 'say it in the recipe instead')
     }
-    return { recipe: parse(await readText(text), { name: text }), folder: folderOf(text) }
+    return { recipe: await readText(text), options: { name: text }, folder: folderOf(text) }
   }
   if (status?.isFolder && Object.keys(models).length === 0)
     throw new UsageError(`${text} is a folder, not a recipe`, "give a recipe file, or an expression such as 'base + 0.5*(code - base)'")
@@ -65,7 +79,7 @@ async function readRecipe(text: string, values: Arguments['values']): Promise<{ 
     ...(values['shard-size'] === undefined ? {} : { shardSize: readShardSize(values['shard-size'] as string) }),
   }
   const seed = values['seed'] === undefined ? {} : { seed: readSeed('seed', values['seed'] as string) }
-  return { recipe: parse(text, { name: 'expression', models, output, ...seed }), folder: null }
+  return { recipe: text, options: { name: 'expression', models, output, ...seed }, folder: null }
 }
 
 function readShardSize(text: string): number {
@@ -75,7 +89,7 @@ function readShardSize(text: string): number {
 }
 
 /** The models that `--model NAME=PATH` names. */
-export function readModels(given: readonly string[]): Record<string, string> {
+export function readFlags(given: readonly string[]): Record<string, string> {
   const models = new Map<string, string>() // not an object: a name may be `__proto__`
   for (const text of given) {
     const at = text.indexOf('=')

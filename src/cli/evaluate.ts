@@ -1,14 +1,15 @@
-import { fileNameOf, statPath } from '../bytes/file.ts'
+import { fileNameOf, statPath, workingFolder } from '../bytes/file.ts'
 import { cacheFolder, folderStore } from '../bytes/store.ts'
 import { open } from '../checkpoint/checkpoint.ts'
 import { differenceOf, type Interval, meanIntervalOf } from '../evaluate/bootstrap.ts'
 import { openEvaluation, type Score, scaleOf } from '../evaluate/evaluate.ts'
 import { mergeSubject, modelSubject, type Subject } from '../evaluate/subject.ts'
 import { readSuite, type Split, type Suite } from '../evaluate/suite.ts'
-import { parse } from '../recipe/parse.ts'
+import { findAdapters } from '../plan/open_reference.ts'
+import { parse, readReferences } from '../recipe/parse.ts'
 import { modelsIn } from '../recipe/walk.ts'
 import { type Arguments, type Command, readCount, UsageError } from './_command.ts'
-import { prepare, RECIPE_FLAGS, readModels, shownNotes } from './_recipe.ts'
+import { prepare, RECIPE_FLAGS, readFlags, shownNotes } from './_recipe.ts'
 import { bold, dim, harmless, plural, table } from './_text.ts'
 import { VERSION } from './_version.ts'
 
@@ -77,11 +78,11 @@ function readSplit(text: string | undefined): Split | undefined {
 
 /** A model by its name or path, else a recipe file or an expression. */
 async function subjectOf(text: string, args: Arguments, index: number): Promise<Named> {
-  const models = readModels((args.values['model'] as readonly string[] | undefined) ?? [])
-  if (Object.hasOwn(models, text)) return { subject: modelSubject(await open(models[text]!), text), source: models[text]! }
+  const models = readFlags((args.values['model'] as readonly string[] | undefined) ?? [])
+  if (Object.hasOwn(models, text) && (await statPath(models[text]!))) return { subject: modelSubject(await open(models[text]!), text), source: models[text]! }
   const status = await statPath(text).catch(() => null) // an expression may be no possible path at all
   if (status && (status.isFolder || text.endsWith('.safetensors'))) return { subject: modelSubject(await open(text)), source: text }
-  const prepared = await prepare(text, { ...args, values: status ? withoutModels(args.values) : onlyUsed(text, models, args.values) })
+  const prepared = await prepare(text, { ...args, values: status ? withoutModels(args.values) : await onlyUsed(text, models, args.values) })
   for (const note of shownNotes(prepared.plan.notes)) process.stderr.write(`${dim('note:')} ${note}\n`)
   const name = text.length <= MAX_NAME ? text : status ? fileNameOf(text) : `merge ${index + 1}`
   return { subject: mergeSubject(prepared.plan, name), source: text }
@@ -93,9 +94,10 @@ const MAX_NAME = 32 // characters of an expression or a path that heads a column
 const withoutModels = ({ model: _, ...values }: Arguments['values']): Arguments['values'] => values
 
 /** Models that an expression does not mention need not be opened for it. */
-function onlyUsed(text: string, models: Readonly<Record<string, string>>, values: Arguments['values']): Arguments['values'] {
+async function onlyUsed(text: string, models: Readonly<Record<string, string>>, values: Arguments['values']): Promise<Arguments['values']> {
   if (Object.keys(models).length === 0) return values
-  const used = modelsIn(parse(text, { models }).merge)
+  const adapters = await findAdapters(readReferences(text, { models }), { from: [workingFolder()] })
+  const used = modelsIn(parse(text, { models, adapters }).merge)
   return { ...values, model: Object.entries(models).flatMap(([name, path]) => (used.has(name) ? [`${name}=${path}`] : [])) }
 }
 

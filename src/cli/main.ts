@@ -9,9 +9,11 @@ import { VERSION } from './_version.ts'
 const COMMANDS: Readonly<Record<string, () => Promise<{ default: Command }>>> = {
   merge: () => import('./merge.ts'),
   plan: () => import('./plan.ts'),
+  vector: () => import('./vector.ts'),
   evaluate: () => import('./evaluate.ts'),
   inspect: () => import('./inspect.ts'),
   methods: () => import('./methods.ts'),
+  preset: () => import('./preset.ts'),
   demo: () => import('./demo.ts'),
 }
 const load = async (name: string): Promise<Command> => (await COMMANDS[name]!()).default
@@ -51,6 +53,7 @@ async function main([name, ...rest]: string[]): Promise<number> {
     await command.run(readArguments(name, command, rest))
     return 0
   } catch (error) {
+    if (rest.includes('--json') && error instanceof MergeError) process.stdout.write(`${JSON.stringify({ kind: 'error', what: error.what, ...error.details, cause: undefined })}\n`)
     return explain(error)
   }
 }

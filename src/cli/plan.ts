@@ -1,5 +1,6 @@
 import { formulaOf } from '../plan/formula.ts'
 import type { VocabularyTable } from '../plan/matching.ts'
+import type { Plan } from '../plan/plan.ts'
 import { type Command, UsageError } from './_command.ts'
 import { type Prepared, prepare, RECIPE_FLAGS, shownNotes } from './_recipe.ts'
 import { bold, bytes, count, dim, harmless, plural, table } from './_text.ts'
@@ -46,6 +47,13 @@ function vocabularyLines({ tensors, lines }: VocabularyTable): string[] {
   return ['', table([['rows', `of ${tensors.map(t => harmless(t)).join(', ')}`, 'for example'], ...rows], [0])]
 }
 
+/** What is found over the whole merge before anything is written. */
+function surveyLine({ survey, totals }: Plan): string[] {
+  if (survey.rounds.length === 0) return []
+  const tensors = new Set(survey.rounds.flatMap(r => r.tasks.map(t => t.name))).size
+  return [`${bold('first')}    ${plural(totals.surveyPasses, 'pass', 'passes')} over ${plural(tensors, 'tensor')} for ${plural(survey.values.length, 'number')} of the whole merge`]
+}
+
 function describe({ checkpoints, plan }: Prepared): string {
   const { memory, totals, outputs, programs } = plan
   const models = [
@@ -56,7 +64,7 @@ function describe({ checkpoints, plan }: Prepared): string {
       c.architecture ?? '–',
       String(c.layers.count),
       count(c.tensors.size),
-      bytes(c.files.reduce((sum, f) => sum + f.size, 0)),
+      bytes(c.files.reduce((sum, f) => sum + ('lowRank' in f.locator ? 0 : f.size), 0)),
     ]),
   ]
   const passes = new Map<number, number>()
@@ -74,6 +82,7 @@ function describe({ checkpoints, plan }: Prepared): string {
     table(models, [3, 4, 5]),
     dim('* gives config, tensor order and dtypes'),
     '',
+    ...surveyLine(plan),
     `${bold('compute')}  ${work.join(', ')}`,
     `${bold('read')}     ${bytes(totals.read)} at most`,
     `${bold('write')}    ${bytes(totals.written)} as ${dtypes} in ${plural(outputs.length, 'file')}, and ${plan.companions.map(c => c.name).join(', ') || 'nothing beside them'}`,

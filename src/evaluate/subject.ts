@@ -1,5 +1,6 @@
 import { readText } from '../bytes/file.ts'
 import { folderSink } from '../bytes/folder.ts'
+import type { InputLocator } from '../bytes/low_rank.ts'
 import { hashFile, type Store, sha256, withTemporaryFolder } from '../bytes/store.ts'
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
 import { MergeError } from '../errors.ts'
@@ -32,9 +33,7 @@ export function modelSubject(checkpoint: Checkpoint, name = checkpoint.ref): Sub
   return {
     name,
     async identity(memory) {
-      const weights = await Promise.all(
-        checkpoint.files.map(async f => [f.name, 'file' in f.locator ? await hashFile(f.locator.file, memory, f.name) : await sha256(f.locator.memory)]),
-      )
+      const weights = await Promise.all(checkpoint.files.map(async f => [f.name, await contentsOf(f.locator, memory, f.name)]))
       const besides = await Promise.all(checkpoint.sidecars.map(async s => [s.name, await hashFile(s.path, memory, s.name)]))
       return hashOf(['model', weights, checkpoint.configText, besides])
     },
@@ -60,9 +59,7 @@ export function mergeSubject(plan: Plan, name: string): Subject {
   return {
     name,
     async identity(memory) {
-      const inputs = await Promise.all(
-        plan.inputs.map(async i => [i, 'file' in i.locator ? await hashFile(i.locator.file, memory, i.name) : await sha256(i.locator.memory)] as const),
-      )
+      const inputs = await Promise.all(plan.inputs.map(async i => [i, await contentsOf(i.locator, memory, i.name)] as const))
       const known = new Map(inputs)
       const besides = await Promise.all(plan.companions.map(async c => [c.name, 'path' in c ? await hashFile(c.path, memory, c.name) : c.text]))
       return hashOf(['merge', await fingerprintOf(plan, false, input => [known.get(input)!]), besides])
@@ -104,6 +101,14 @@ export function weightsSubject(name: string, weights: Weights, like: Subject, ke
       throw new MergeError(`${name} is in memory only, and a command needs a folder`, { fix: 'evaluate it with an engine that runs in this process, or write it first' })
     },
   }
+}
+
+/** A hash of the bytes, or of what they are computed from. */
+async function contentsOf(locator: InputLocator, memory: Store | null, name: string): Promise<string> {
+  if ('file' in locator) return hashFile(locator.file, memory, name)
+  if ('memory' in locator) return sha256(locator.memory)
+  const { files, tensors } = locator.lowRank
+  return hashOf([await Promise.all(files.map(file => contentsOf(file, memory, name))), tensors])
 }
 
 const hashOf = (value: unknown): Promise<string> => sha256(new TextEncoder().encode(JSON.stringify(value)))

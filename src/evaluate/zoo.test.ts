@@ -81,6 +81,22 @@ test('zoo/text: bits per byte of base, experts and their merge; retention', asyn
   }
 })
 
+// README of the zoo: α·(alpha/r)·B·A of both adapters, added to the base.
+test('zoo/text: an adapter over its base, and two added to it', async () => {
+  const { A_addition } = expectedOf('text')
+  const models = { base: `${zoo}/text/base`, code: `${zoo}/text/code-lora`, math: `${zoo}/text/math-lora`, tuned: `${zoo}/text/base+${zoo}/text/code-lora` }
+  const subjects: Subject[] = []
+  for (const formula of ['tuned', 'base + 0.7*code + 0.7*math']) {
+    const recipe = parse(formula, { models, adapters: new Set(['code', 'math']), output: { dtype: 'F32' } })
+    subjects.push(mergeSubject(plan(recipe, await openModels(recipe), { threads: 1 }), formula))
+  }
+  const [tuned, both] = await scores('text/suite.yml', 'test', ['code', 'math'], subjects)
+  for (const task of ['code', 'math']) {
+    expect(Math.abs(tuned![task]!.value - A_addition.lora_reference_bpb.test.code[task])).toBeLessThan(BITS)
+    expect(Math.abs(both![task]!.value - A_addition.lora_sum_of_deltas.test[task])).toBeLessThan(BITS)
+  }
+})
+
 test('zoo/text, dev: only the first 24,000 characters count', async () => {
   const { A_addition } = expectedOf('text')
   const [base] = await scores('text/suite.yml', 'dev', ['code'], [await model('text/base')])

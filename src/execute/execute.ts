@@ -1,4 +1,5 @@
-import type { Sink } from '../bytes/sink.ts'
+import { statPath } from '../bytes/file.ts'
+import type { Begun, Sink } from '../bytes/sink.ts'
 import { isModelFile } from '../checkpoint/checkpoint.ts'
 import { bytesOf } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
@@ -6,17 +7,27 @@ import { headerOf } from '../formats/safetensors.ts'
 import { createEngine, KERNELS } from '../kernels/kernels.ts'
 import { bytesGathered } from '../plan/gathered.ts'
 import type { InputFile, Plan, Task } from '../plan/plan.ts'
-import type { Program } from '../plan/program.ts'
+import { type Program, sourcesOf } from '../plan/program.ts'
+import { passesOf } from '../plan/survey.ts'
 import { BLOCK, blockOf } from '../plan/tiling.ts'
 import { assembleStage } from './code/assemble.ts'
 import { type Partials, runPass, type Step } from './folds.ts'
 import { createPool, type Pool } from './pool.ts'
 import { createSelector } from './select.ts'
+import { fill, findEverywhere } from './survey.ts'
 import { type Nonfinite, startOf, type UnitResult } from './units.ts'
 
 /** What happens while a plan runs, in order. Bytes and tensors count up to the totals of `start`. */
 export type Event =
-  | { readonly kind: 'start'; readonly tensors: number; readonly read: number; readonly written: number; readonly resumed: number }
+  | {
+      readonly kind: 'start'
+      readonly tensors: number
+      readonly read: number
+      readonly written: number
+      readonly resumed: number
+      /** Tensors that an unfinished run had written, and that are written anew as nobody asked to go on with it. */
+      readonly discarded: number
+    }
   | { readonly kind: 'progress'; readonly tensors: number; readonly read: number; readonly written: number }
   | ({ readonly kind: 'nonfinite' } & Nonfinite)
   | {
@@ -53,14 +64,14 @@ export const INLINE_BYTES = 4_000_000 // below this, threads take longer to star
  */
 export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false, signal }: ExecuteOptions = {}): AsyncGenerator<Event, void, void> {
   const begun = performance.now()
-  const { finished, locators } = await sink.begin({
+  const { finished, discarded, locators, found } = await sink.begin({
     bytes: plan.totals.disk,
     fingerprint: await fingerprintOf(plan, allowNonfinite),
     inputs: pathsRead(plan),
     files: plan.outputs.map(({ name, size }) => ({ name, size })),
     isOfModel: file => isModelFile(file) || plan.companions.some(c => c.name === file),
   })
-  const total = { tensors: plan.tasks.length - finished.size, ...bytesLeft(plan, finished) }
+  const total = { tensors: plan.tasks.length - finished.size, ...bytesLeft(plan, finished, found !== null) }
   const { inputs, programs, rowMaps, memory } = plan
   const isSmall = total.read + total.written < INLINE_BYTES || locators.some(l => 'memory' in l)
   const pool = createPool(
@@ -71,10 +82,11 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
   const count = { tensors: 0, read: 0, written: 0 }
   let keep = true
   let isComplete = false
+  const left = new Set<string>()
   try {
-    yield { kind: 'start', ...total, resumed: finished.size } // inside: who stops listening here gives up the merge too
+    yield { kind: 'start', ...total, resumed: finished.size, discarded } // inside: who stops listening here gives up the merge too
     for (const file of plan.outputs) await sink.write(file.name, 0, headerOf(file.tensors, file.metadata).header)
-    void schedule(plan, finished, pool, result => queue.push(result)).then(queue.end, queue.fail)
+    void schedule(plan, { finished, found }, pool, sink, result => queue.push(result)).then(queue.end, queue.fail)
     for await (const result of queue.all()) {
       if (result.nonfinite.length > 0 && !allowNonfinite) {
         keep = false // no resumption mends an input
@@ -90,9 +102,12 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
     }
     for (const companion of plan.companions) {
       if ('text' in companion) await sink.write(companion.name, 0, new TextEncoder().encode(companion.text))
-      else await sink.copy(companion.name, companion.path)
+      else if (!(await sink.copy(companion.name, companion.path))) left.add(companion.name)
     }
     await pool.close()
+    keep = false // what was read from a file that has changed is neither of its two states
+    await refuseChanged(plan)
+    keep = true
     await sink.finish()
     isComplete = true
   } finally {
@@ -101,7 +116,7 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
       await sink.abandon(keep)
     }
   }
-  const files = [...plan.outputs.map(o => o.name), ...plan.companions.map(c => c.name)]
+  const files = [...plan.outputs.map(o => o.name), ...plan.companions.map(c => c.name).filter(name => !left.has(name))]
   yield { kind: 'done', output: sink.name, files, ...count, seconds: (performance.now() - begun) / 1000 }
 }
 
@@ -111,8 +126,18 @@ function pathsRead({ inputs, companions }: Plan): string[] {
   return [...new Set([...inputs.map(i => i.modelPath), ...files])]
 }
 
-/** Hands all unfinished tasks to the pool, large ones in ranges, small ones by the dozen. */
-async function schedule(plan: Plan, finished: ReadonlySet<number>, pool: Pool, done: (result: UnitResult) => void): Promise<void> {
+/** An input that somebody has written to meanwhile may have been read half old and half new. */
+async function refuseChanged({ inputs }: Plan): Promise<void> {
+  for (const { name, model, locator, version } of inputs) {
+    if (!('file' in locator) || (await statPath(locator.file, name))?.version === version) continue
+    throw new MergeError(`${name} of ${model} has changed while it was read`, { where: locator.file, fix: 'let nothing else write to the inputs, and start again' })
+  }
+}
+
+/** Finds what tensors must know of each other, then hands all unfinished tasks to the pool, large ones in ranges, small ones by the dozen. */
+async function schedule(plan: Plan, { finished, found }: Omit<Begun, 'discarded'>, pool: Pool, sink: Sink, done: (result: UnitResult) => void): Promise<void> {
+  const values = found ?? (await findEverywhere(plan, pool, done))
+  if (found === null && values.length > 0) sink.recordFound(values)
   const waiting: Promise<void>[] = []
   let batch: { id: number; task: Task }[] = []
   let elements = 0
@@ -121,8 +146,9 @@ async function schedule(plan: Plan, finished: ReadonlySet<number>, pool: Pool, d
     batch = []
     elements = 0
   }
-  for (const [id, task] of plan.tasks.entries()) {
+  for (const [id, empty] of plan.tasks.entries()) {
     if (finished.has(id)) continue
+    const task = fill(empty, values)
     const passes = plan.programs[task.program]!.passes.length
     if (task.size > (passes > 1 ? LOCAL_ELEMENTS : UNIT_ELEMENTS)) {
       waiting.push(shared(plan, id, task, pool, done))
@@ -162,19 +188,26 @@ function rangesOf(size: number, block: number): readonly (readonly [start: numbe
   return Array.from({ length: Math.ceil(size / length) }, (_, i) => [i * length, Math.min(size, (i + 1) * length)])
 }
 
-function bytesLeft(plan: Plan, finished: ReadonlySet<number>): { read: number; written: number } {
+function bytesLeft(plan: Plan, finished: ReadonlySet<number>, isSurveyed: boolean): { read: number; written: number } {
   let read = 0
   let written = 0
+  for (const round of isSurveyed ? [] : plan.survey.rounds) for (const task of round.tasks) read += passesOf(round) * bytesIn(plan, task)
   for (const [id, task] of plan.tasks.entries()) {
     if (finished.has(id)) continue
-    const program = plan.programs[task.program]!
-    for (const [i, dtype] of program.sources.entries()) {
-      const { rows } = task.sources[i]!
-      read += rows ? bytesGathered(plan.rowMaps[rows.map]!, rows).rows : task.size * bytesOf(dtype)
-    }
-    written += task.size * bytesOf(program.output)
+    read += bytesIn(plan, task)
+    written += task.size * bytesOf(plan.programs[task.program]!.output)
   }
   return { read, written }
+}
+
+/** Bytes of what a task reads, once. */
+function bytesIn({ programs, rowMaps }: Plan, task: Omit<Task, 'output'>): number {
+  const { copy, passes, sources } = programs[task.program]!
+  const read = copy ? [0] : [...new Set(passes.flatMap(sourcesOf))]
+  return read.reduce((sum, i) => {
+    const { rows } = task.sources[i]!
+    return sum + (rows ? bytesGathered(rowMaps[rows.map]!, rows).rows : task.size * bytesOf(sources[i]!))
+  }, 0)
 }
 
 function nonfiniteError({ tensor, model, index, value }: Nonfinite): MergeError {
@@ -188,7 +221,8 @@ function nonfiniteError({ tensor, model, index, value }: Nonfinite): MergeError 
   }
   if (model !== null) return new MergeError(`${model} contains ${name}`, { where, fix: 'use an undamaged copy of the model, or pass --allow-nonfinite to merge all the same' })
   const what = Number.isFinite(value) ? `the value ${value} is too large for the output's dtype` : `the merge gives ${name}`
-  return new MergeError(what, { where, fix: 'write a wider dtype (bf16 or f32) or lower the weights, or pass --allow-nonfinite to write it all the same' })
+  const wider = Number.isFinite(value) && Math.abs(value) < 3e38 ? 'write a wider dtype (bf16 or f32) or lower the weights' : 'lower the weights'
+  return new MergeError(what, { where, fix: `${wider}, or pass --allow-nonfinite to write it all the same` })
 }
 
 /**
@@ -196,7 +230,7 @@ function nonfiniteError({ tensor, model, index, value }: Nonfinite): MergeError 
  * `identify` says which inputs are the same: by default those that no one has touched since their headers were read.
  */
 export async function fingerprintOf(
-  { recipe, inputs, outputs, programs, tasks, rowMaps, companions }: Plan,
+  { recipe, inputs, outputs, programs, tasks, survey, rowMaps, companions }: Plan,
   allowNonfinite: boolean,
   identify: (input: InputFile) => readonly (string | number)[] = i => [i.name, i.size, i.version, i.headerHash],
 ): Promise<string> {
@@ -213,6 +247,7 @@ export async function fingerprintOf(
     inputs: inputs.map(identify),
     outputs,
     tasks,
+    survey,
     rows,
     companions: companions.map(c => c.name),
   }

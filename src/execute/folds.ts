@@ -41,8 +41,7 @@ export interface Known {
 export async function runPass(pass: Pass, known: Known, { kernels, selector }: Helpers, take: (step: Step) => Promise<readonly Partials[]>): Promise<void> {
   const { size, rows, scalars, columnValues } = known
   const columns = rows?.columns ?? 0
-  computeScalars(pass, scalars, kernels)
-  for (const op of pass.columns) columnValues[op.to] = computeVector(op, columns, columnValues, scalars, kernels)
+  computeNumbers(pass, known, kernels)
   const selects = pass.folds.filter(isSelect)
   const ranks = selects.map(s => {
     const rank = Math.floor(scalars[s.rank]!) // a computed rank is a share of a count
@@ -76,6 +75,12 @@ export async function runPass(pass: Pass, known: Known, { kernels, selector }: H
     const { bin, above } = upper[i]!
     scalars[to] = plusZero(fromOrdered(((bin << 16) | descend(lower[i]!, ranks[i]! - above).bin) >>> 0))
   }
+}
+
+/** What a pass computes of what is known, before its steps. */
+export function computeNumbers(pass: Pass, { rows, scalars, columnValues }: Known, kernels: Kernels): void {
+  computeScalars(pass, scalars, kernels)
+  for (const op of pass.columns) columnValues[op.to] = computeVector(op, rows?.columns ?? 0, columnValues, scalars, kernels)
 }
 
 const NOTHING: Bracket = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]

@@ -7,12 +7,16 @@ import type { RowMap } from '../checkpoint/rows.ts'
 import { bytesOf, type FloatDType } from '../dtype.ts'
 import { type MemoryPlan, residentBytes } from '../plan/budget.ts'
 import type { Gathered } from '../plan/gathered.ts'
+import { lowRankFiles } from '../plan/low_rank.ts'
 import type { InputFile, Task } from '../plan/plan.ts'
 import { isByRows, type Program, rereads } from '../plan/program.ts'
 import { type Known, type Partials, runPass, type Step } from './folds.ts'
 import { createGatherer } from './gather.ts'
+import { createLowRankReaders } from './low_rank.ts'
 import { createRunner, type Finding, type Ports } from './runner.ts'
 import { createSelector } from './select.ts'
+import type { Piece, SurveyStep } from './survey.ts'
+import { surveyPieces } from './survey_unit.ts'
 
 /** What a worker is told once. */
 export interface Setup {
@@ -26,7 +30,7 @@ export interface Setup {
   readonly kernels?: WebAssembly.Module
 }
 
-/** A piece of work: whole tensors, or one pass over a range of a large one. */
+/** A piece of work: whole tensors, one pass over a range of a large one, or a look at pieces of many for numbers of all together. */
 export type Unit =
   | { readonly kind: 'whole'; readonly tasks: readonly { readonly id: number; readonly task: Task }[] }
   | {
@@ -39,6 +43,10 @@ export type Unit =
       readonly end: number
       readonly known: Known
     }
+  | { readonly kind: 'survey'; readonly pieces: readonly Piece[]; readonly step: SurveyStep; readonly numbers: number }
+
+/** What is read of a task. */
+type ReadTask = Omit<Task, 'output'>
 
 /** A finding in the user's terms. */
 export interface Nonfinite {
@@ -71,6 +79,8 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
   const readers = new Map<number, Reader>()
   const writers = new Map<number, FileWriter>()
   const gatherer = createGatherer(rowMaps, readerOf, kernels)
+  const virtual = lowRankFiles(inputs)
+  const lowRank = virtual.length > 0 ? createLowRankReaders(virtual, openReader, kernels) : null
   return { run, close }
 
   async function run(unit: Unit): Promise<UnitResult> {
@@ -81,6 +91,10 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
       const job = { program: programs[task.program]!, pass, step, start, end, known, key: task.key, resident: false }
       const partials = await runner.run(job, portsOf(task, count, nonfinite), f => noteFound(nonfinite, task, f))
       return { finished: [], partials, ...count, nonfinite: [...nonfinite.values()] }
+    }
+    if (unit.kind === 'survey') {
+      const tools = { runner, helpers, programs, startOf, portsOf: (task: ReadTask) => readingPorts(task, count) }
+      return { finished: [], partials: await surveyPieces(unit.pieces, unit.step, unit.numbers, tools), ...count, nonfinite: [] }
     }
     for (const { task } of unit.tasks) await whole(task, count, nonfinite)
     return { finished: unit.tasks.map(t => t.id), partials: [], ...count, nonfinite: [...nonfinite.values()] }
@@ -103,8 +117,21 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
 
   function portsOf(task: Task, count: { read: number; written: number }, nonfinite: Map<string, Nonfinite>): Ports {
     const program = programs[task.program]!
-    const widths = program.sources.map(bytesOf)
     const copiesDoubles = program.copy && program.output === 'F64'
+    return {
+      ...readingPorts(task, count),
+      write(bytes, at) {
+        count.written += bytes.byteLength
+        const found = copiesDoubles ? firstNonfinite(bytes) : null
+        if (found) note(nonfinite, task, { source: 0, index: at + found.index, value: found.value })
+        writerOf(task.output.file).write(bytes, task.output.at + at * bytesOf(program.output))
+      },
+    }
+  }
+
+  /** For programs that write nothing. */
+  function readingPorts(task: ReadTask, count: { read: number }): Ports {
+    const widths = programs[task.program]!.sources.map(bytesOf)
     return {
       read(slot, target, at) {
         const { file, at: first, rows } = task.sources[slot]!
@@ -112,12 +139,7 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
         count.read += target.byteLength
         return readerOf(file).read(target, first + at * widths[slot]!)
       },
-      write(bytes, at) {
-        count.written += bytes.byteLength
-        const found = copiesDoubles ? firstNonfinite(bytes) : null
-        if (found) note(nonfinite, task, { source: 0, index: at + found.index, value: found.value })
-        writerOf(task.output.file).write(bytes, task.output.at + at * bytesOf(program.output))
-      },
+      write() {},
     }
   }
 
@@ -135,13 +157,13 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
     note(into, task, { ...finding, value: doubleAt(bytes, 0) })
   }
 
-  function readElements(task: Task, slot: number, target: Uint8Array, at: number): void | Promise<void> {
+  function readElements(task: ReadTask, slot: number, target: Uint8Array, at: number): void | Promise<void> {
     const { file, at: first } = task.sources[slot]!
     return readerOf(file).read(target, first + at * bytesOf(programs[task.program]!.sources[slot]!))
   }
 
   /** Gives the bytes read. */
-  function gathered(task: Task, slot: number, target: Uint8Array, at: number): Promise<number> {
+  function gathered(task: ReadTask, slot: number, target: Uint8Array, at: number): Promise<number> {
     const dtype = programs[task.program]!.sources[slot] as FloatDType // of other dtypes no rows are matched
     return gatherer.gather({ rows: task.sources[slot]!.rows!, dtype, key: `${task.name}\n${slot}` }, target, at)
   }
@@ -156,7 +178,8 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
   }
 
   function readerOf(file: number): Reader {
-    const known = readers.get(file) ?? openReader(inputs[file]!.locator)
+    const { locator } = inputs[file]!
+    const known = readers.get(file) ?? ('lowRank' in locator ? lowRank!(locator.lowRank) : openReader(locator))
     readers.set(file, known)
     return known
   }
@@ -175,7 +198,7 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
 }
 
 /** What is known of a tensor before its first pass. */
-export function startOf(program: Program, { shape, size, constants }: Task): Known {
+export function startOf(program: Program, { shape, size, constants }: ReadTask): Known {
   const rows = isByRows(program) ? rowsOf(shape) : null
   const scalars = new Float64Array(program.scalars)
   scalars.set(constants)

@@ -10,13 +10,16 @@ import della_linear from './della_linear.ts'
 import geometric_median from './geometric_median.ts'
 import karcher from './karcher.ts'
 import linear from './linear.ts'
+import lines from './lines.ts'
 import localize_stitch from './localize_stitch.ts'
+import metagpt from './metagpt.ts'
 import type { AnyMethod } from './method.ts'
 import model_stock from './model_stock.ts'
 import multislerp from './multislerp.ts'
 import nearswap from './nearswap.ts'
 import nuslerp from './nuslerp.ts'
 import passthrough from './passthrough.ts'
+import pcb from './pcb.ts'
 import ram from './ram.ts'
 import ramplus_tl from './ramplus_tl.ts'
 import sce from './sce.ts'
@@ -37,12 +40,15 @@ export const METHODS: Readonly<Record<string, AnyMethod>> = {
   geometric_median,
   karcher,
   linear,
+  lines,
   localize_stitch,
+  metagpt,
   model_stock,
   multislerp,
   nearswap,
   nuslerp,
   passthrough,
+  pcb,
   ram,
   ramplus_tl,
   sce,

@@ -1,6 +1,6 @@
 import { show } from '../algebra/show.ts'
 import { Tensor } from '../algebra/tensor.ts'
-import type { AnyMethod, AnyModel, BaseRole, Param } from './method.ts'
+import { type AnyMethod, type AnyModel, type BaseRole, everywhereIn, type Param } from './method.ts'
 
 /** What the command line and the docs say of a method, from its own declarations. */
 export interface MethodText {
@@ -45,7 +45,14 @@ export function describeMethod(name: string, method: AnyMethod): MethodText {
 export function rangeOf(spec: Param): { readonly fallback: string; readonly range: string; readonly short: string } {
   if (spec.scope === 'flag') return { fallback: String(spec.default), range: 'true, false', short: ` (${spec.default})` }
   if (spec.scope === 'choice') return { fallback: String(spec.default), range: spec.values.join(', '), short: ` (${spec.default})` }
-  const fallback = spec.default === undefined ? 'required' : spec.default === null ? 'none' : String(spec.default)
+  const fallback =
+    spec.default === undefined
+      ? spec.scope === 'model' && spec.inExpression !== undefined
+        ? `required in mergekit’s form; ${spec.inExpression} in expressions`
+        : 'required'
+      : spec.default === null
+        ? 'none'
+        : String(spec.default)
   const open = spec.exclusiveMin ? '(' : '['
   const bounds = spec.min === undefined && spec.max === undefined ? 'any' : `${open}${spec.min ?? '−∞'}, ${spec.max ?? '∞'}${spec.max === undefined ? ')' : ']'}`
   const usual = spec.usual ? `any; usually ${spec.usual[0]} to ${spec.usual[1]}` : bounds
@@ -54,15 +61,23 @@ export function rangeOf(spec: Param): { readonly fallback: string; readonly rang
 
 /** What recipe and formula set, a list for each model its own; other parameters keep their defaults. */
 const EXAMPLE: Readonly<Record<string, number | readonly number[]>> = { weight: [0.5, 0.25], density: 0.3, t: 0.25 }
+/** What else it sets of parameters without a default. */
+const REQUIRED: typeof EXAMPLE = { alpha: 0.25, beta: 0.5 }
 const EXAMPLE_SHAPE = [1000]
 /** What the formula sets and the recipe does not: all iterations of a method would fill pages. */
 const SHORTENED: Readonly<Record<string, number>> = { max_iter: 1 }
 
-/** The example's value of a parameter, for the model of that index; null where it sets none. */
-function exampleOf(param: string, index = 0): number | null {
-  if (!Object.hasOwn(EXAMPLE, param)) return null
-  const value = EXAMPLE[param]!
-  return typeof value === 'number' ? value : value[index]!
+/** The example's values of a parameter, a list for each model its own; null where it sets none. */
+function valuesOf({ params }: AnyMethod, param: string): number | readonly number[] | null {
+  const examples = Object.hasOwn(EXAMPLE, param) ? EXAMPLE : REQUIRED
+  const isWanted = examples === EXAMPLE || !('default' in params[param]!)
+  return isWanted && Object.hasOwn(examples, param) ? examples[param]! : null
+}
+
+/** That for the model of an index. */
+function exampleOf(method: AnyMethod, param: string, index = 0): number | null {
+  const value = valuesOf(method, param)
+  return typeof value === 'object' && value !== null ? value[index]! : value
 }
 
 /** The names of the example's models in their order, without those that are the base. */
@@ -72,24 +87,37 @@ const mergedModels = (method: AnyMethod): readonly string[] => (method.base === 
 function formulaFor(method: AnyMethod): MethodText['formula'] {
   const params = Object.entries(method.params)
   const besides = Object.fromEntries(Object.entries(SHORTENED).filter(([name]) => Object.hasOwn(method.params, name)))
-  const shared = Object.fromEntries(params.filter(([, spec]) => spec.scope !== 'model').map(([name, spec]) => [name, exampleOf(name) ?? besides[name] ?? spec.default ?? null]))
+  const shared = Object.fromEntries(
+    params.filter(([, spec]) => spec.scope !== 'model').map(([name, spec]) => [name, exampleOf(method, name) ?? besides[name] ?? spec.default ?? null]),
+  )
   const each = (index: number) =>
-    Object.fromEntries(params.filter(([, spec]) => spec.scope === 'model').map(([name, spec]) => [name, exampleOf(name, index) ?? (spec.default as number | undefined) ?? 1]))
+    Object.fromEntries(
+      params.filter(([, spec]) => spec.scope === 'model').map(([name, spec]) => [name, exampleOf(method, name, index) ?? (spec.default as number | undefined) ?? 1]),
+    )
   const inputs = [...new Set([...(method.base === 'unused' ? [] : ['base']), ...mergedModels(method)])]
   const tensorOf = (model: string): Tensor => Tensor.source(inputs.indexOf(model), EXAMPLE_SHAPE)
   const base = method.base === 'required' || method.base === 'optional' ? tensorOf('base') : Tensor.constant(0)
   const models = mergedModels(method).map((model, index) => ({ ...each(index), index, tensor: tensorOf(model), delta: tensorOf(model).sub(base) }) as AnyModel) // numbers by the names of params
-  const root = method.merge({ name: 'tensor', shape: EXAMPLE_SHAPE, base, models, random: label => Tensor.random(String(label), EXAMPLE_SHAPE) }, shared)
-  const kept = Object.entries(shared).filter(([name, value]) => value !== null && exampleOf(name) === null)
-  return { lines: show(root, input => inputs[input]!), of: [`a tensor of ${EXAMPLE_SHAPE[0]} elements`, ...kept.map(([name, value]) => `${name} ${value}`)].join(', '), besides }
+  const random = (label: string | number): Tensor => Tensor.random(String(label), EXAMPLE_SHAPE)
+  const [root, last] = [0, 1].map(position => method.merge({ name: 'tensor', shape: EXAMPLE_SHAPE, base, models, random, everywhere: everywhereIn(''), position }, shared)) as [
+    Tensor,
+    Tensor,
+  ]
+  const place = root === last ? [] : ['in the first layer'] // told where layers differ
+  const kept = Object.entries(shared).filter(([name, value]) => value !== null && exampleOf(method, name) === null)
+  return {
+    lines: show(root, input => inputs[input]!),
+    of: [`a tensor of ${EXAMPLE_SHAPE[0]} elements`, ...place, ...kept.map(([name, value]) => `${name} ${value}`)].join(', '),
+    besides,
+  }
 }
 
 function recipeFor(name: string, method: AnyMethod): string {
-  const example = Object.keys(method.params).filter(param => exampleOf(param) !== null)
+  const example = Object.keys(method.params).filter(param => exampleOf(method, param) !== null)
   const written = (scope: Param['scope'], index = 0): string =>
     example
       .filter(param => method.params[param]!.scope === scope)
-      .map(param => `${param}: ${exampleOf(param, index)}`)
+      .map(param => `${param}: ${exampleOf(method, param, index)}`)
       .join(', ')
   const models = mergedModels(method)
   const yaml = [
@@ -102,7 +130,7 @@ function recipeFor(name: string, method: AnyMethod): string {
   ]
   const isTaskVectors = method.base === 'required' && !method.laws.deltas
   const argument = (param: string): string => {
-    const value = EXAMPLE[param]!
+    const value = valuesOf(method, param)!
     return `${param}=${typeof value === 'number' ? value : `(${value.slice(0, models.length).join(', ')})`}`
   }
   const spelt = [

@@ -13,6 +13,7 @@ export const epsilon = perModel('Half of the span of keeping probabilities: dens
 export const normalize = (fallback: boolean) => flag('Divide by the sum of the weights that took part.', fallback)
 export const rescale = (fallback: boolean) =>
   choice('After dropping entries, restore the task vector’s L1 norm (`true`), divide by the density (`paper`), or neither (`false`).', [true, false, 'paper'], fallback)
+export const trim = choice('Where an entry’s size is compared: within its `tensor`, or with all of its model’s (`global`).', ['tensor', 'global'], 'tensor')
 export const ignored = ['int8_mask'] as const
 
 /** Said in the plan where density ± epsilon reaches beyond what a probability can be. */

@@ -1,21 +1,30 @@
 import { rowsOf, Tensor, where } from '../algebra/tensor.ts'
 import { sizeOf } from '../dtype.ts'
+import type { Everywhere } from './method.ts'
 
 /** How much of ‖δ‖₁ is given back after entries were dropped: nothing, all of it (mergekit), or 1/density (the DARE paper). */
 export type Rescale = boolean | 'paper'
 
 const NEARLY_ZERO = 1e-7 // norms below this are not divided by, as in mergekit
 
+/** What an entry is compared with: those of its tensor, or of its whole model. */
+export type Reach = Everywhere | null
+
 /**
- * Keeps the ⌊density·n⌋ largest entries in magnitude, at least one. Entries that tie with the smallest one kept are kept too.
- * Per tensor, as mergekit; the TIES paper trims per model.
+ * Keeps the ⌊density·n⌋ largest entries in magnitude, at least one, of the n of a tensor or of the whole model of that index. Entries that tie with
+ * the smallest one kept are kept too.
  */
-export function keepLargest(delta: Tensor, density: number, rescale: Rescale): Tensor {
+export function keepLargest({ delta, density, index }: { readonly delta: Tensor; readonly density: number; readonly index: number }, rescale: Rescale, everywhere: Reach): Tensor {
   const size = sizeOf(delta.shape)
   if (density >= 1 || size === 0) return delta
-  const kept = Math.max(1, Math.floor(density * size))
   const magnitude = delta.abs()
-  return restore(delta, where(magnitude.ge(magnitude.largest(kept)), delta, 0), density, rescale)
+  if (everywhere) {
+    const kept = where(magnitude.ge(everywhere.largest(`trim ${index}`, magnitude, density)), delta, 0)
+    const total = (label: string, of: Tensor): Tensor => everywhere.sum(`${label} ${index}`, of)
+    return restore(delta, kept, density, rescale, total)
+  }
+  const count = Math.max(1, Math.floor(density * size))
+  return restore(delta, where(magnitude.ge(magnitude.largest(count)), delta, 0), density, rescale)
 }
 
 /**
@@ -58,11 +67,11 @@ export function keepByRank(delta: Tensor, density: number, epsilon: number, unif
 }
 
 /** Multiplies what was kept so that it weighs as much as before. */
-function restore(delta: Tensor, kept: Tensor, density: number, rescale: Rescale): Tensor {
+function restore(delta: Tensor, kept: Tensor, density: number, rescale: Rescale, total = (_: string, of: Tensor): Tensor => of.sum()): Tensor {
   if (rescale === 'paper') return kept.div(density)
   if (!rescale) return kept
-  const before = delta.abs().sum()
-  const after = kept.abs().sum()
+  const before = total('before', delta.abs())
+  const after = total('after', kept.abs())
   const usable = before.ge(NEARLY_ZERO).mul(after.ge(NEARLY_ZERO))
   return kept.mul(where(usable, before.div(where(usable, after, 1)), Tensor.constant(1)))
 }

@@ -1,12 +1,12 @@
 import { sum } from '../algebra/tensor.ts'
-import { lambda } from './_family.ts'
+import { lambda, trim } from './_family.ts'
 import { keepLargest } from './_sparsify.ts'
 import { defineMethod, perModel } from './method.ts'
 
 /**
  * Localize-and-Stitch without data: keep the largest few entries of each task vector, and average them where they overlap.
  * He et al. 2024, https://arxiv.org/abs/2408.13656
- * The entries are chosen per tensor; the paper chooses over the whole model. Entries that are zero take no part in an average.
+ * The entries are chosen per tensor; the paper chooses over the whole model, which is `trim: global`. Entries that are zero take no part in an average.
  */
 export default defineMethod({
   summary: 'Keep the largest few entries of each task vector, average overlaps.',
@@ -18,10 +18,11 @@ export default defineMethod({
   params: {
     density: perModel('Share of the task vector’s entries that is kept, the largest ones.', { default: 0.05, min: 0, exclusiveMin: true, max: 1 }),
     lambda,
+    trim,
   },
   laws: { copies: true, single: 'keeps the largest entries only' },
-  merge({ base, models }, { lambda }) {
-    const kept = models.map(m => keepLargest(m.delta, m.density, false))
+  merge({ base, models, everywhere }, { lambda, trim }) {
+    const kept = models.map(m => keepLargest(m, false, trim === 'global' ? everywhere : null))
     const count = sum(kept.map(k => k.abs().gt(0)))
     return base.add(sum(kept).div(count.max(1)).mul(lambda))
   },

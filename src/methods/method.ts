@@ -63,7 +63,28 @@ export interface Inputs<P extends Params> {
   readonly models: readonly Model<P>[]
   /** Uniform (0, 1), in steps of 2^-16: a pure function of recipe seed, tensor name, label and element index. */
   random(label: string | number): Tensor
+  /** Folds over all tensors that this call merges. Slices of the same models, one after another, are one call. */
+  readonly everywhere: Everywhere
+  /** Where the tensor's layer stands: 0 for the first, 1 for the last, 0 outside of the layers. */
+  readonly position: number
 }
+
+/**
+ * One number for a whole model, from what each tensor's formula hands in under one label: a name that each fold of a method has for itself.
+ * It is found before anything is written.
+ */
+export interface Everywhere {
+  /** The sum of all elements. Costs a pass over all tensors. */
+  sum(label: string, of: Tensor): Tensor
+  /** Of all n elements the ⌊share·n⌋-th largest, at least the first; exact. Costs two passes over all tensors. */
+  largest(label: string, of: Tensor, share: number): Tensor
+}
+
+/** Keeps the labels of one call apart from those of others. */
+export const everywhereIn = (scope: string): Everywhere => ({
+  sum: (label, of) => of.sumEverywhere(`${scope}${label}`),
+  largest: (label, of, share) => of.largestEverywhere(`${scope}${label}`, share),
+})
 
 /**
  * What becomes of the recipe's base model.

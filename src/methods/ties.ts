@@ -1,5 +1,5 @@
 import { combine } from './_consensus.ts'
-import { density, ignored, lambda, normalize, rescale, weight } from './_family.ts'
+import { density, ignored, lambda, normalize, rescale, trim, weight } from './_family.ts'
 import { keepLargest } from './_sparsify.ts'
 import { defineMethod } from './method.ts'
 
@@ -8,7 +8,7 @@ import { defineMethod } from './method.ts'
  * then average the entries that agree with it.
  *
  * Yadav et al. 2023, Algorithm 1, https://arxiv.org/abs/2306.01708
- * Trims per tensor, as mergekit does; the paper trims per model.
+ * Trims per tensor, as mergekit does; the paper trims per model, which is `trim: global`.
  */
 export default defineMethod({
   summary: 'Trim task vectors, elect a sign per coordinate, average what agrees.',
@@ -23,11 +23,13 @@ export default defineMethod({
     lambda,
     normalize: normalize(true),
     rescale: rescale(false),
+    trim,
   },
   ignored,
   laws: { copies: true, single: true },
-  merge({ base, models }, { lambda, normalize, rescale }) {
-    const trimmed = models.map(m => ({ delta: keepLargest(m.delta, m.density, rescale as boolean | 'paper'), weight: m.weight }))
+  merge({ base, models, everywhere }, { lambda, normalize, rescale, trim }) {
+    const reach = trim === 'global' ? everywhere : null
+    const trimmed = models.map(m => ({ delta: keepLargest(m, rescale as boolean | 'paper', reach), weight: m.weight }))
     return base.add(combine(trimmed, { consensus: true, normalize }).mul(lambda))
   },
 })

@@ -1,3 +1,4 @@
+import { VECTOR_STEM } from '../checkpoint/vector.ts'
 import { assert, MergeError } from '../errors.ts'
 import { parseJsonFile } from '../json.ts'
 import { patchJson } from '../patch_json.ts'
@@ -24,6 +25,7 @@ export function companionsOf(
 ): { files: Companion[]; notes: string[] } {
   const files: Companion[] = []
   const notes: string[] = []
+  if (recipe.result === 'vector') return { files: index ? [written(`${VECTOR_STEM}.safetensors.index.json`, index)] : [], notes } // what is no model should not look like one
   const { config, configText, sidecars, ref } = models.get(donor)!
   const vocabulary = lowering.matching?.vocabulary ?? null
   if (config && configText !== null) {

@@ -18,9 +18,9 @@ export interface OutputFile {
 
 /**
  * Deals tensors out to shards in the order given, a new shard when the next tensor would pass `shardSize` bytes.
- * Within a shard wide dtypes come first, so that every tensor is aligned to its element size.
+ * Files are called after `stem`. Within a shard wide dtypes come first, so that every tensor is aligned to its element size.
  */
-export function layOut(tensors: readonly Placeable[], metadata: Readonly<Record<string, string>>, shardSize: number): OutputFile[] {
+export function layOut(tensors: readonly Placeable[], metadata: Readonly<Record<string, string>>, shardSize: number, stem = 'model'): OutputFile[] {
   const shards: Placeable[][] = [[]]
   let filled = 0
   for (const tensor of tensors) {
@@ -34,7 +34,7 @@ export function layOut(tensors: readonly Placeable[], metadata: Readonly<Record<
   }
   const total = String(shards.length).padStart(5, '0')
   return shards.map((shard, i) => {
-    const name = shards.length === 1 ? 'model.safetensors' : `model-${String(i + 1).padStart(5, '0')}-of-${total}.safetensors`
+    const name = shards.length === 1 ? `${stem}.safetensors` : `${stem}-${String(i + 1).padStart(5, '0')}-of-${total}.safetensors`
     const ordered = shard.toSorted((a, b) => bytesOf(b.dtype) - bytesOf(a.dtype))
     const { offsets, size } = headerOf(ordered, metadata)
     return { name, size, metadata, tensors: ordered.map((tensor, j) => ({ ...tensor, at: offsets[j]! })) }

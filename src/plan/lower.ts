@@ -4,11 +4,13 @@ import { findTensor, tokenAxis } from '../checkpoint/find.ts'
 import { isFloat } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import { METHODS } from '../methods/_all.ts'
-import type { AnyModel } from '../methods/method.ts'
+import { type AnyModel, everywhereIn } from '../methods/method.ts'
 import { compileGlob } from '../recipe/glob.ts'
 import { faultAt } from '../recipe/locate.ts'
 import { resolveParameters, scalarAt } from '../recipe/parameters.ts'
-import type { Expression, Recipe, Rule } from '../recipe/recipe.ts'
+import type { At, Expression, Recipe, Rule } from '../recipe/recipe.ts'
+import { label } from '../recipe/show.ts'
+import { applyFunction, ratio } from './functions.ts'
 import { createMatching, type Matched, type Matching } from './matching.ts'
 import { missingTensor } from './missing.ts'
 import type { OpenedModels } from './open_models.ts'
@@ -47,6 +49,8 @@ export interface Lowering {
   readonly tied: ReadonlySet<string>
   /** Null where the recipe does not speak of the tokenizer. */
   readonly matching: Matching | null
+  /** Where the call stands that has found something everywhere under `label`. */
+  callOf(label: string): At
 }
 
 /** What a formula reads: a model's tensor, under the name it has there. */
@@ -60,9 +64,11 @@ export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor:
   const matched = new Set<number>()
   const passed = new Map<string, { from: Input; wanted: readonly Wanted[] }>()
   const tied = new Set<string>()
+  const numbers = new Map<Expression, number>()
+  const calls = new Map<string, At>()
   const structure = structureOf(recipe, checkpoints, donor)
   const matching = recipe.tokenizer && createMatching(recipe, recipe.tokenizer, checkpoints)
-  return { names: outputNames(), structure, lower, matched, passed, tied, matching }
+  return { names: outputNames(), structure, lower, matched, passed, tied, matching, callOf }
 
   /** In the donor's order, then what only others have. */
   function outputNames(): readonly string[] {
@@ -124,12 +130,13 @@ export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor:
     const isByToken = leaves.some(leaf => tokenAxis(checkpoints.get(leaf.model)!, leaf.tensor) === 'rows')
     const shape = rows?.shape ?? commonShape(recipe, name, leaves, callAt(expression, place), isByToken)
     const seen: Input[] = []
-    const slot = (model: string, own: string): number => {
-      const { tensor } = leaves.find((leaf, i) => leaf.model === model && wanted[i]!.name === own)! // every leaf was found
+    const read = (model: string, own: string, isArgument: boolean): Tensor => {
+      const { tensor, entry } = leaves.find((leaf, i) => leaf.model === model && wanted[i]!.name === own)! // every leaf was found
+      if (entry.isZero && !isArgument) return Tensor.constant(0) // so that what an adapter does not change is copied
       const index = seen.findIndex(input => input.model === model && input.tensor === tensor)
-      return index < 0 ? seen.push({ model, tensor }) - 1 : index
+      return Tensor.source(index < 0 ? seen.push({ model, tensor }) - 1 : index, algebraic(shape))
     }
-    const root = evaluate(expression, place, { shape: algebraic(shape), scope: '', slot })
+    const root = evaluate(expression, place, { shape: algebraic(shape), scope: '', isArgument: false, read })
     const only = root.op === 'source' ? seen[root.arg as number]! : null
     return { root, inputs: seen, shape, copyOf: only, matched: rows }
   }
@@ -155,24 +162,35 @@ export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor:
   function evaluate(e: Expression, place: Place, context: Context): Tensor {
     switch (e.kind) {
       case 'model':
-        return Tensor.source(context.slot(e.model, place.name), context.shape)
-      case 'number':
-        return Tensor.constant(scalarAt(e.value, place.position))
-      case 'negate':
-        return evaluate(e.of, place, context).mul(-1)
+        return context.read(e.model, place.name, context.isArgument)
+      case 'number': {
+        const value = scalarAt(e.value, place.position)
+        if (Math.abs(value) > LARGEST) throw faultAt(recipe.source, e.at, `${value} is beyond float32, in which merges are computed`, 'write a smaller number')
+        return Tensor.constant(value)
+      }
+      case 'negate': {
+        const of = evaluate(e.of, place, context)
+        return of.op === 'constant' ? Tensor.constant(-(of.arg as number)) : of.mul(-1)
+      }
       case 'binary': {
         const [left, right] = [evaluate(e.left, place, context), evaluate(e.right, place, context)]
         if (left.op === 'constant' && right.op === 'constant') return Tensor.constant(fold(e.op, left.arg as number, right.arg as number))
-        return e.op === '+' ? left.add(right) : e.op === '-' ? left.sub(right) : e.op === '*' ? left.mul(right) : left.div(right)
+        return e.op === '+' ? left.add(right) : e.op === '-' ? left.sub(right) : e.op === '*' ? left.mul(right) : divide(left, right)
       }
       case 'call':
-        return call(e, place, context)
+        return call(e, place, { ...context, isArgument: true })
+      case 'function':
+        return applyFunction(
+          e.name,
+          e.arguments.map(argument => evaluate(argument, place, { ...context, isArgument: true })),
+        )
       case 'layers':
       case 'stack':
       case 'modules':
       case 'stage': {
         const [child, at] = structure.childrenAt(e, place)[0]!
-        return evaluate(child, at, e.kind === 'stage' ? { ...context, scope: `${context.scope}${e.name}/` } : context)
+        if (e.kind === 'stage') return evaluate(child, at, { ...context, scope: `${context.scope}${e.name}/` })
+        return evaluate(child, at, e.kind === 'stack' ? { ...context, stack: e } : context)
       }
       default:
         e satisfies never
@@ -191,11 +209,27 @@ export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor:
     })
     const random = (label: string | number): Tensor => Tensor.random(`${context.scope}${label}`, context.shape)
     try {
-      return method.merge({ name: place.output, shape: context.shape, base, models, random }, values)
+      return method.merge({ name: place.output, shape: context.shape, base, models, random, everywhere: everywhereIn(callName(e, context)), position: place.position }, values)
     } catch (error) {
       if (error instanceof MergeError && !error.details.excerpt) throw faultAt(recipe.source, e.at, `${place.output}: ${error.what}`, error.details.fix)
       throw error
     }
+  }
+
+  /** One name for the calls that make one model: a call by itself, or in slices all that merge the same models in the same order. */
+  function callName(e: Call, { scope, stack }: Context): string {
+    const number = (of: Expression): number => {
+      if (!numbers.has(of)) numbers.set(of, numbers.size)
+      return numbers.get(of)!
+    }
+    const models = (): string => e.arguments.map(a => label(a.expression, recipe.source)).join()
+    const name = `${scope}${stack ? `${number(stack)} ${e.method}(${models()})` : number(e)}${END}`
+    calls.set(name, e.at)
+    return name
+  }
+
+  function callOf(label: string): At {
+    return calls.get(label.slice(0, label.indexOf(END) + END.length))!
   }
 
   function mixedKinds(name: string, a: Leaf, b: Leaf): MergeError {
@@ -211,6 +245,9 @@ export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor:
   }
 }
 
+const LARGEST = 3.4028234663852886e38 // of float32
+const END = '\n' // of a call's name: no name of a stage, a method or a model has it
+
 type Call = Extract<Expression, { kind: 'call' }>
 
 /** A model's tensor by the name that it has in the leading model. */
@@ -223,11 +260,21 @@ interface Context {
   readonly shape: readonly number[]
   /** Keeps the random numbers of a stage apart from those of the merge around it. */
   readonly scope: string
-  slot(model: string, name: string): number
+  /** The slices around, the innermost. */
+  readonly stack?: Expression
+  /** Within a call: methods take tensors, also of zeros. */
+  readonly isArgument: boolean
+  read(model: string, name: string, isArgument: boolean): Tensor
 }
 
 /** In the algebra [] means a number; a 0-d tensor is one element. */
 const algebraic = (shape: readonly number[]): readonly number[] => (shape.length === 0 ? [1] : shape)
+
+/** By a number that is written down, or by one that depends on norms. */
+function divide(left: Tensor, right: Tensor): Tensor {
+  if (right.op === 'constant') return left.div(right)
+  return left.space === 'number' ? ratio(left, right) : left.mul(ratio(Tensor.constant(1), right))
+}
 
 function fold(op: '+' | '-' | '*' | '/', a: number, b: number): number {
   return op === '+' ? a + b : op === '-' ? a - b : op === '*' ? a * b : a / b

@@ -17,7 +17,7 @@ export function notesOf(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpo
     if (!lowering.matched.has(i))
       notes.push(`rule ${i + 1} (line ${rule.at.line}) applies to no tensor${rule.tensors ? `: none is called ${rule.tensors}, or an earlier rule takes it` : ''}`)
   })
-  notes.push(...passedNotes(checkpoints, lowering))
+  notes.push(...passedNotes(checkpoints, lowering, recipe.result === 'vector'))
   notes.push(...(lowering.matching?.vocabulary.notes ?? []), ...(lowering.matching?.notes() ?? []))
   for (const model of lowering.tied) notes.push(`${model} has no output head of its own: its embedding takes part as the head, as its config.json ties the two`)
   notes.push(...assumptions(recipe, checkpoints, donor, lowering))
@@ -27,11 +27,13 @@ export function notesOf(recipe: Recipe, checkpoints: ReadonlyMap<string, Checkpo
 }
 
 /** Whole numbers are taken from one model, even where the models do not agree on them: that deserves a word. */
-function passedNotes(checkpoints: ReadonlyMap<string, Checkpoint>, { passed }: Lowering): string[] {
+function passedNotes(checkpoints: ReadonlyMap<string, Checkpoint>, { passed }: Lowering, isVector: boolean): string[] {
   const [first] = passed
   if (!first) return []
   const [one] = first
   const sources = new Set([...passed.values()].map(p => p.from.model))
+  if (isVector)
+    return [`${passed.size} tensor${passed.size === 1 ? '' : 's'} of whole numbers ${passed.size === 1 ? 'is' : 'are'} left out: there is no difference to take, e.g. of ${one}`]
   const notes = [
     `${passed.size} tensor${passed.size === 1 ? '' : 's'} of whole numbers pass${passed.size === 1 ? 'es' : ''} through unchanged from ${[...sources].join(', ')}, e.g. ${one}`,
   ]

@@ -1,10 +1,12 @@
-import { type Checkpoint, exists, open, readSidecar } from '../checkpoint/checkpoint.ts'
+import { type Checkpoint, type OpenOptions, readSidecar } from '../checkpoint/checkpoint.ts'
 import { openTokenizer, readTokenizer, type Tokenizer } from '../checkpoint/tokenizer.ts'
 import { MergeError } from '../errors.ts'
 import { faultAt, nearest } from '../recipe/locate.ts'
 import type { ModelRef, Recipe } from '../recipe/recipe.ts'
 import { referenceText } from '../recipe/references.ts'
+import { wholeModels } from '../recipe/walk.ts'
 import { chooseDonor } from './donor.ts'
+import { locateModel, openDelta, openReference } from './open_reference.ts'
 
 /** The models of a recipe by name, and what else the plan wants to know of them. */
 export interface Models extends ReadonlyMap<string, Checkpoint> {
@@ -17,10 +19,6 @@ export interface Models extends ReadonlyMap<string, Checkpoint> {
 /** Models opened by hand will do where the recipe does not speak of tokens. */
 export type OpenedModels = ReadonlyMap<string, Checkpoint> & Partial<Pick<Models, 'tokenizers' | 'generationText'>>
 
-interface Options {
-  readonly from?: readonly string[]
-}
-
 /**
  * Opens every model of a recipe, from headers alone, and the tokenizers that it asks for. Relative paths are looked up in `from`, by default the working folder.
  *
@@ -29,19 +27,31 @@ interface Options {
  * const checkpoints = await openModels(recipe)
  * console.log(checkpoints.get('a').tensors.size)
  */
-export async function openModels(recipe: Recipe, options: Options = {}): Promise<Models> {
-  const opened = await Promise.all(Object.entries(recipe.models).map(async ([name, reference]) => [name, await at(reference, path => open(path, options))] as const))
-  const models = new Map(opened)
+export async function openModels(recipe: Recipe, options: OpenOptions = {}): Promise<Models> {
+  const models = await openAll()
   const tokenizers = await Promise.all([
     ...tokenizersWanted(recipe).map(async name => [name, await readTokenizer(models.get(name)!)] as const),
-    ...foreignSource(recipe).map(async ({ model, reference }) => [model, await at(reference, path => openTokenizer(path, options))] as const),
+    ...foreignSource(recipe).map(async ({ model, reference }) => [model, await at(reference, async () => openTokenizer(await locateModel(reference, options), options))] as const),
   ])
   const generationText = recipe.tokenizer ? await readSidecar(models.get(chooseDonor(recipe))!, 'generation_config.json') : null
   return Object.assign(models, { tokenizers: new Map(tokenizers), generationText })
 
-  async function at<T>(reference: ModelRef, read: (path: string) => Promise<T>): Promise<T> {
+  /** Adapters alone last, as they change the model that the merge builds on; all in the order of the recipe. */
+  async function openAll(): Promise<Map<string, Checkpoint>> {
+    const entries = Object.entries(recipe.models)
+    const whole = await Promise.all(
+      entries.map(async ([name, reference]) => [name, reference.isAdapter ? null : await at(reference, () => openReference(reference, recipe.form, options))] as const),
+    )
+    const base = whole.find(([name]) => name === chooseDonor(recipe))?.[1]
+    const all = await Promise.all(
+      whole.map(async ([name, model]): Promise<[string, Checkpoint]> => [name, model ?? (await at(recipe.models[name]!, () => openDelta(recipe.models[name]!, base!, options)))]), // a merge has mass 1, so it builds on a model
+    )
+    return new Map(all)
+  }
+
+  async function at<T>(reference: ModelRef, read: () => Promise<T>): Promise<T> {
     try {
-      return await read(await pathOf(reference, options))
+      return await read()
     } catch (error) {
       if (!(error instanceof MergeError) || error.details.where || reference.at === null) throw error
       const stage = nearest(referenceText(reference), recipe.stages)
@@ -53,7 +63,7 @@ export async function openModels(recipe: Recipe, options: Options = {}): Promise
 
 /** The models whose tokenizers take part in the choice of the vocabulary, or of the chat template. */
 function tokenizersWanted(recipe: Recipe): readonly string[] {
-  if (recipe.tokenizer || recipe.chatTemplate?.kind === 'auto') return Object.keys(recipe.models)
+  if (recipe.tokenizer || recipe.chatTemplate?.kind === 'auto') return wholeModels(recipe.models)
   return recipe.chatTemplate ? [recipe.output.tokenizerFrom ?? chooseDonor(recipe)] : []
 }
 
@@ -61,22 +71,4 @@ function tokenizersWanted(recipe: Recipe): readonly string[] {
 function foreignSource({ tokenizer, models }: Recipe): readonly { readonly model: string; readonly reference: ModelRef }[] {
   const source = tokenizer?.source
   return source?.kind === 'model' && !Object.hasOwn(models, source.model) ? [source] : []
-}
-
-/** The path that a reference leads to. A path that exists as it is written goes before revisions and adapters: `me@corp/a`, `c++/b`. */
-async function pathOf(reference: ModelRef, options: Options): Promise<string> {
-  const { text, path, revision, lora } = reference
-  if (revision === null && lora === null) return path
-  if (text !== null && (await exists(text, options))) return text
-  if (lora !== null) {
-    throw new MergeError(`${referenceText(reference)}: adapters such as ${lora.path} are not read in this version of Merganser yet`, {
-      fix: 'bake the adapter into the model, and name the folder of the result',
-    })
-  }
-  if (await exists(path, options)) {
-    throw new MergeError(`${path} is a local path, and has no revision ${revision}`, { fix: `write \`${path}\` alone` })
-  }
-  throw new MergeError(`no file or folder "${referenceText(reference)}"; revision ${revision} of ${path} must be downloaded first`, {
-    fix: `run \`hf download ${path} --revision ${revision} --local-dir DIR\`, and write DIR here`,
-  })
 }

@@ -1,4 +1,4 @@
-import { isFold, isMap, isRow, type RowOp } from '../algebra/ops.ts'
+import { isEverywhere, isFold, isMap, isRow, type RowOp } from '../algebra/ops.ts'
 import type { Tensor } from '../algebra/tensor.ts'
 import { type DType, type FloatDType, isFloat } from '../dtype.ts'
 import { assert } from '../errors.ts'
@@ -8,6 +8,8 @@ import { asScalar, type ElementOp, type Fold, isScalar, type Operand, type Pass,
 export interface Compiled {
   readonly program: Program
   readonly constants: readonly number[]
+  /** The constants that are not known yet: what is found everywhere under that label. */
+  readonly found: readonly { readonly slot: number; readonly label: string }[]
   /** Equal for programs that differ in nothing but their constants. */
   readonly key: string
 }
@@ -20,21 +22,35 @@ const isNumber = (t: Tensor): boolean => t.space === 'number'
  */
 export function compile(root: Tensor, sources: readonly FloatDType[], output: FloatDType): Compiled {
   assert(!isNumber(root), 'the formula of a tensor gives a tensor')
-  const slots = numberSlots(root)
-  const passes: Pass[] = []
-  for (let p = 0; p <= root.level; p++) passes.push(compilePass(root, p, slots))
+  return compileAll([root], root, root.level + 1, sources, output)
+}
+
+/** The program that writes nothing and ends in `folds`, which are those of its last pass, in that order. They differ, and are of one level. */
+export function compileFolds(folds: readonly Tensor[], sources: readonly FloatDType[]): Compiled {
+  const { level } = folds[0]!
+  assert(
+    folds.every(t => isFold(t.op) && t.level === level),
+    'these are folds of one level',
+  )
+  return compileAll(folds, null, level, sources, 'F32')
+}
+
+function compileAll(roots: readonly Tensor[], written: Tensor | null, count: number, sources: readonly FloatDType[], output: FloatDType): Compiled {
+  const slots = numberSlots(roots, written)
+  const passes = Array.from({ length: count }, (_, p) => compilePass(roots, p, slots, p === count - 1 ? written : null))
   const program: Program = {
     copy: false,
     sources,
     output,
-    constants: slots.constants.length,
+    constants: slots.constants.length + slots.found.length,
     scalars: slots.scalars.size,
     rows: slots.rows.size,
     columns: slots.columns.size,
     buffers: slots.buffers.size,
     passes,
   }
-  return { program, constants: slots.constants, key: JSON.stringify(program) }
+  const found = slots.found.map((t, i) => ({ slot: slots.constants.length + i, label: t.arg as string }))
+  return { program, constants: [...slots.constants, ...found.map(() => 0)], found, key: JSON.stringify(program) }
 }
 
 /** The program that moves a tensor's bytes as they are. */
@@ -42,28 +58,31 @@ export function compileCopy(dtype: DType): Compiled {
   const ops: ElementOp[] = isFloat(dtype) ? [{ kind: 'load', source: 0 }] : []
   const pass: Pass = { scalars: [], columns: [], stages: [{ spreads: [], ops, rowOps: [], rows: [] }], folds: [], output: null }
   const program: Program = { copy: true, sources: [dtype], output: dtype, constants: 0, scalars: 0, rows: 0, columns: 0, buffers: 0, passes: [pass] }
-  return { program, constants: [], key: JSON.stringify(program) }
+  return { program, constants: [], found: [], key: JSON.stringify(program) }
 }
 
 /** Where the results live that outlast a loop over elements. */
 interface Slots {
-  /** Constants first. */
+  /** Constants first, then what is found everywhere. */
   readonly scalars: ReadonlyMap<Tensor, number>
   readonly constants: readonly number[]
+  readonly found: readonly Tensor[]
   readonly rows: ReadonlyMap<Tensor, number>
   readonly columns: ReadonlyMap<Tensor, number>
   /** Of numbers of rows and columns that meet elements, and of ranks. */
   readonly buffers: ReadonlyMap<Tensor, number>
 }
 
-function numberSlots(root: Tensor): Slots {
+function numberSlots(roots: readonly Tensor[], written: Tensor | null): Slots {
   const constants: Tensor[] = []
+  const found: Tensor[] = []
   const others: Tensor[] = []
   const rows: Tensor[] = []
   const columns: Tensor[] = []
   const spread = new Set<Tensor>()
-  visit([root], t => {
+  visitOwn(roots, t => {
     if (t.op === 'constant') constants.push(t)
+    else if (isEverywhere(t.op)) found.push(t)
     else if (isNumber(t)) others.push(t)
     else if (t.space === 'rows') rows.push(t)
     else if (t.space === 'columns') columns.push(t)
@@ -71,11 +90,12 @@ function numberSlots(root: Tensor): Slots {
     const meets = t.space === 'elements' || isFold(t.op) || isRow(t.op)
     if (meets) for (const i of t.inputs) if (i.space === 'rows' || i.space === 'columns') spread.add(i)
   })
-  if (root.space !== 'elements') spread.add(root)
+  if (written && written.space !== 'elements') spread.add(written)
   const numbered = (tensors: Iterable<Tensor>): Map<Tensor, number> => new Map([...tensors].map((t, i) => [t, i]))
   return {
-    scalars: numbered([...constants, ...others]),
+    scalars: numbered([...constants, ...found, ...others]),
     constants: constants.map(t => t.arg as number),
+    found,
     rows: numbered(rows),
     columns: numbered(columns),
     buffers: numbered(spread),
@@ -94,27 +114,30 @@ function visit(roots: readonly Tensor[], see: (t: Tensor) => void, into: (t: Ten
   roots.forEach(walk)
 }
 
-function compilePass(root: Tensor, p: number, slots: Slots): Pass {
+/** What is found everywhere is found by programs of its own. */
+const visitOwn = (roots: readonly Tensor[], see: (t: Tensor) => void): void => visit(roots, see, t => !isEverywhere(t.op))
+
+/** `written`: what the pass writes, which is the last then. */
+function compilePass(roots: readonly Tensor[], p: number, slots: Slots, written: Tensor | null): Pass {
   const slot = (t: Tensor): number => slots.scalars.get(t)!
   const scalars: ScalarOp[] = []
   const columns: VectorOp[] = []
   const folded: Tensor[] = []
-  visit([root], t => {
+  visitOwn(roots, t => {
     if (t.level === p && isMap(t.op)) {
       if (isNumber(t)) scalars.push({ op: t.op, to: slot(t), inputs: t.inputs.map(slot) })
       if (t.space === 'columns') columns.push(vectorOp(t, slots.columns, slot))
     }
     if (isFold(t.op) && t.level === p + 1) folded.push(t)
   })
-  const isLast = p === root.level
-  const ends = [...folded.map(t => t.inputs[0]!), ...(isLast ? [root] : [])]
+  const ends = [...folded.map(t => t.inputs[0]!), ...(written ? [written] : [])]
   const { stages, resultOf } = compileStages(ends, slots, slot)
   const folds = folded.map((t): Fold => {
     const of = resultOf(t.inputs[0]!)
     if (t.op === 'column_sum') return { kind: 'columns', of, to: slots.columns.get(t)! }
     return t.op === 'sum' ? { kind: 'sum', of, to: slot(t) } : { kind: 'select', of, rank: slot(t.inputs[1]!), to: slot(t) }
   })
-  return { scalars, columns, stages, folds, output: isLast ? resultOf(root) : null }
+  return { scalars, columns, stages, folds, output: written ? resultOf(written) : null }
 }
 
 /** What is kept from pass to pass ends the way down a formula. */

@@ -1,9 +1,11 @@
-import { rowsOf, type Tensor } from '../algebra/tensor.ts'
-import type { Locator } from '../bytes/source.ts'
+import { rowsOf } from '../algebra/tensor.ts'
+import type { InputLocator } from '../bytes/low_rank.ts'
 import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.ts'
 import { isIdentity, type RowMap } from '../checkpoint/rows.ts'
+import { VECTOR_STEM } from '../checkpoint/vector.ts'
 import { bytesOf, type DType, type FloatDType, isFloat, sizeOf } from '../dtype.ts'
-import { assert, MergeError } from '../errors.ts'
+import { MergeError } from '../errors.ts'
+import { faultAt } from '../recipe/locate.ts'
 import type { Recipe } from '../recipe/recipe.ts'
 import { DEFAULT_MEMORY, type MemoryPlan, planMemory, residentBytes } from './budget.ts'
 import { type Companion, companionsOf } from './companions.ts'
@@ -11,15 +13,17 @@ import { checkCompatible } from './compatible.ts'
 import { chooseDonor } from './donor.ts'
 import { bytesGathered, type Gathered, gatherBytes, type Table } from './gathered.ts'
 import { indexOf, layOut, type OutputFile } from './layout.ts'
+import { lowRankBytes, lowRankFiles } from './low_rank.ts'
 import { createLowering, type Input, type Lowered } from './lower.ts'
 import type { Matched, VocabularyTable } from './matching.ts'
 import { notesOf } from './notes.ts'
 import { checkVocabulary } from './one_vocabulary.ts'
 import type { OpenedModels } from './open_models.ts'
-import { type Compiled, compile, compileCopy } from './passes.ts'
+import { type Compiled, compile, compileCopy, compileFolds } from './passes.ts'
 import { isByRows, type Program, rereads, sourcesOf } from './program.ts'
 import { provenance } from './provenance.ts'
 import { randomKey } from './random.ts'
+import { createSurveyor, passesOf, type Survey, type SurveyTask, surveyBytes } from './survey.ts'
 import { blockOf, type Rows, type Tiling } from './tiling.ts'
 
 /** A file to read. */
@@ -28,7 +32,7 @@ export interface InputFile {
   readonly model: string
   /** The model's folder, or its one file: nothing may be written there. */
   readonly modelPath: string
-  readonly locator: Locator
+  readonly locator: InputLocator
   readonly size: number
   readonly version: string
   readonly headerHash: string
@@ -52,6 +56,8 @@ export interface Task {
   readonly program: number
   readonly sources: readonly TaskSource[]
   readonly constants: readonly number[]
+  /** Places in `constants` that are filled with what is found over the whole merge, by index into the survey's values. */
+  readonly found: readonly { readonly slot: number; readonly value: number }[]
   readonly key: readonly [number, number]
   /** Index into `outputs`, and first byte. */
   readonly output: { readonly file: number; readonly at: number }
@@ -63,6 +69,8 @@ export interface Plan {
   readonly inputs: readonly InputFile[]
   readonly programs: readonly Program[]
   readonly tasks: readonly Task[]
+  /** What must be known of all tensors together before the tasks are done. */
+  readonly survey: Survey
   readonly outputs: readonly OutputFile[]
   /** How rows of the models become rows of the output's vocabulary; sources name them by index. */
   readonly rowMaps: readonly RowMap[]
@@ -72,11 +80,13 @@ export interface Plan {
   readonly companions: readonly Companion[]
   readonly memory: MemoryPlan
   readonly totals: {
-    /** Bytes of input tensors, counted once for every time they are read. */
+    /** Bytes of input tensors, counted once for every time they are read; what an adapter changes as the float32 that it becomes. */
     readonly read: number
     readonly written: number
-    /** Most passes that any tensor takes. */
+    /** Most passes that any tensor takes, those of the survey not counted. */
     readonly passes: number
+    /** Passes over all bytes before those. */
+    readonly surveyPasses: number
     /** Bytes needed on the output's disk. */
     readonly disk: number
     readonly dropped: number
@@ -96,7 +106,7 @@ export interface PlanOptions {
 }
 
 const DEFAULT_THREADS = 2 // where the platform does not tell its processors
-const MAX_THREADS = 64 // memory bandwidth is spent long before
+export const MAX_THREADS = 64 // memory bandwidth is spent long before
 
 /**
  * Lowers a recipe over opened checkpoints to everything the merge will do: formulas, passes, layout, memory, disk.
@@ -108,7 +118,10 @@ const MAX_THREADS = 64 // memory bandwidth is spent long before
  * console.log(tasks.length, totals.written)
  */
 export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOptions = {}): Plan {
-  for (const model of Object.keys(recipe.models)) assert(checkpoints.has(model), `${model} was opened before planning`)
+  checkOptions(options)
+  for (const model of Object.keys(recipe.models)) {
+    if (!checkpoints.has(model)) throw new MergeError(`the model ${model} of the recipe was not opened`, { fix: 'give `plan` what `openModels(recipe)` gives' })
+  }
   const donor = chooseDonor(recipe)
   checkCompatible(recipe, checkpoints)
   const lowering = createLowering(recipe, checkpoints, donor)
@@ -116,17 +129,19 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
   const lowered = new Map<string, Lowered>()
   for (const name of names) {
     const formula = lowering.lower(name)
-    if (formula) lowered.set(name, formula)
+    if (formula && !(recipe.result === 'vector' && isInteger(formula))) lowered.set(name, formula)
   }
   if (lowered.size === 0) throw new MergeError('the merge has no tensors', { where: recipe.source.name, fix: 'leave at least one tensor undropped' })
   checkVocabulary(recipe, checkpoints.get(donor)!, lowered)
 
   const inputs = inputFiles(checkpoints)
   const placeable = [...lowered].map(([name, { shape }]) => ({ name, shape, dtype: outputDType(lowered.get(name)!) }))
-  const outputs = layOut(placeable, provenance(recipe, checkpoints, donor), recipe.output.shardSize)
-  const { tasks, programs } = compileAll()
+  const outputs = layOut(placeable, provenance(recipe, checkpoints, donor), recipe.output.shardSize, recipe.result === 'vector' ? VECTOR_STEM : 'model')
+  const surveyor = createSurveyor(lowered, (label, what, fix) => faultAt(recipe.source, lowering.callOf(label), what, fix))
+  const { tasks, survey, programs } = compileAll()
+  const looks = survey.rounds.flatMap(round => Array<readonly SurveyTask[]>(passesOf(round)).fill(round.tasks)).flat()
   const rowMaps = tasks.some(task => task.sources.some(source => source.rows)) ? lowering.matching!.maps : []
-  const memory = memoryFor(tasks, programs, rowMaps, options)
+  const memory = memoryFor(tasks, survey, programs, rowMaps, lowRankBytes(lowRankFiles(inputs.files)), options)
   const companions = companionsOf(recipe, checkpoints, donor, lowered, indexOf(outputs), lowering)
   const written = outputs.reduce((sum, file) => sum + file.size, 0)
   return {
@@ -134,15 +149,17 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
     inputs: inputs.files,
     programs,
     tasks,
+    survey,
     outputs,
     rowMaps,
     vocabulary: lowering.matching?.tables() ?? [],
     companions: companions.files,
     memory,
     totals: {
-      read: tasks.reduce((sum, task) => sum + bytesRead(task, programs[task.program]!, rowMaps, memory.threads), 0),
+      read: [...looks, ...tasks].reduce((sum, task) => sum + bytesRead(task, programs[task.program]!, rowMaps, memory.threads), 0),
       written,
-      passes: programs.reduce((most, p) => Math.max(most, p.passes.length), 1),
+      passes: tasks.reduce((most, t) => Math.max(most, programs[t.program]!.passes.length), 1),
+      surveyPasses: survey.rounds.reduce((sum, round) => sum + passesOf(round), 0),
       disk: written + companions.files.reduce((sum, c) => sum + c.size, 0),
       dropped: names.length - lowered.size,
     },
@@ -150,33 +167,50 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
     notes: [...new Set([...recipe.notes.map(n => n.text), ...companions.notes, ...notesOf(recipe, checkpoints, donor, lowering, names)])],
   }
 
-  function compileAll(): { tasks: Task[]; programs: Program[] } {
+  function compileAll(): { tasks: Task[]; survey: Survey; programs: Program[] } {
     const byKey = new Map<string, number>()
     const compiled = new Map<string, Compiled & { index: number }>()
     const programs: Program[] = []
+    const survey = surveyor.plan((name, folds) => {
+      const dtypes = dtypesOf(name)
+      return taskOf(name, lowered.get(name)!.inputs, `${folds.map(f => f.id)} ${dtypes}`, () => compileFolds(folds, dtypes))
+    })
     const tasks = outputs.flatMap((file, f) =>
-      file.tensors.map(({ name, dtype, shape, at }): Task => {
-        const { root, inputs: read, copyOf, matched } = lowered.get(name)!
-        const dtypes = read.map(input => tensorOf(input).dtype)
+      file.tensors.map(({ name, dtype, at }): Task => {
+        const { root, inputs: read, copyOf } = lowered.get(name)!
+        const dtypes = dtypesOf(name)
         const isCopy = copyOf !== null && dtypes[root.arg as number] === dtype
-        const used = isCopy ? [copyOf] : read
-        const identity = isCopy ? `copy ${dtype}` : `${root.id} ${dtypes} ${dtype}`
-        let known = compiled.get(identity)
-        if (!known) {
-          const fresh = isCopy ? compileCopy(dtype) : compile(root as Tensor, dtypes as FloatDType[], dtype as FloatDType)
-          const index = byKey.get(fresh.key) ?? programs.push(fresh.program) - 1
-          byKey.set(fresh.key, index)
-          known = { ...fresh, index }
-          compiled.set(identity, known)
-        }
-        const sources = used.map((input): TaskSource => {
-          const { file, at: start } = placeOf(input)
-          return { file, at: start, model: input.model, ...(matched ? gatheredFor(input, matched) : {}) }
-        })
-        return { name, shape, size: sizeOf(shape), program: known.index, sources, constants: known.constants, key: randomKey(recipe.seed, name), output: { file: f, at } }
+        const task = isCopy
+          ? taskOf(name, [copyOf], `copy ${dtype}`, () => compileCopy(dtype))
+          : taskOf(name, read, `${root.id} ${dtypes} ${dtype}`, () => compile(root, dtypes, dtype as FloatDType))
+        return { ...task, output: { file: f, at } }
       }),
     )
-    return { tasks, programs }
+    return { tasks, survey, programs }
+
+    /** Programs that differ in nothing but their constants are one. */
+    function taskOf(name: string, used: readonly Input[], identity: string, compileFresh: () => Compiled): Omit<Task, 'output'> {
+      const { shape, matched } = lowered.get(name)!
+      let known = compiled.get(identity)
+      if (!known) {
+        const fresh = compileFresh()
+        const index = byKey.get(fresh.key) ?? programs.push(fresh.program) - 1
+        byKey.set(fresh.key, index)
+        known = { ...fresh, index }
+        compiled.set(identity, known)
+      }
+      const sources = used.map((input): TaskSource => {
+        const { file, at: start } = placeOf(input)
+        return { file, at: start, model: input.model, ...(matched ? gatheredFor(input, matched) : {}) }
+      })
+      const found = known.found.map(({ slot, label }) => ({ slot, value: surveyor.indexOf(label) }))
+      return { name, shape, size: sizeOf(shape), program: known.index, sources, constants: known.constants, found, key: randomKey(recipe.seed, name) }
+    }
+  }
+
+  /** Of what is merged, which is floats; a copy of whole numbers asks for its own only. */
+  function dtypesOf(name: string): FloatDType[] {
+    return lowered.get(name)!.inputs.map(input => tensorOf(input).dtype) as FloatDType[]
   }
 
   function placeOf(input: Input): Table {
@@ -195,9 +229,15 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
     return checkpoints.get(model)!.tensors.get(tensor)!
   }
 
+  /** Of integers there is no difference to take. */
+  function isInteger({ copyOf }: Lowered): boolean {
+    return copyOf !== null && !isFloat(tensorOf(copyOf).dtype)
+  }
+
   function outputDType({ inputs: read, copyOf }: Lowered): DType {
-    const { dtype } = tensorOf(copyOf ?? read.find(input => input.model === donor) ?? read[0]!)
-    return isFloat(dtype) ? (recipe.output.dtype ?? dtype) : dtype
+    const tensor = tensorOf(copyOf ?? read.find(input => input.model === donor) ?? read[0]!)
+    const dtype = tensor.outputDType ?? tensor.dtype
+    return isFloat(dtype) ? (recipe.output.dtype ?? (recipe.result === 'vector' ? 'F32' : dtype)) : dtype
   }
 }
 
@@ -212,7 +252,7 @@ function inputFiles(checkpoints: ReadonlyMap<string, Checkpoint>): { files: Inpu
 }
 
 /** Every program with every kind of rows that it meets, if rows matter to it. */
-function distinctNeeds(tasks: readonly Task[], programs: readonly Program[]): { program: Program; rows: Rows }[] {
+function distinctNeeds(tasks: readonly Omit<Task, 'output'>[], programs: readonly Program[]): { program: Program; rows: Rows }[] {
   const needs = new Map<string, { program: Program; rows: Rows }>()
   for (const task of tasks) {
     const program = programs[task.program]!
@@ -224,16 +264,23 @@ function distinctNeeds(tasks: readonly Task[], programs: readonly Program[]): { 
 
 const SMALLEST: Tiling = { chunk: 256 } // that plan/budget.ts comes down to
 
-/** The memory of the engine; row maps are held by this thread and by each other besides. */
-function memoryFor(tasks: readonly Task[], programs: readonly Program[], rowMaps: readonly RowMap[], options: PlanOptions): MemoryPlan {
+/** For those who call from JavaScript. */
+function checkOptions({ memory, threads }: PlanOptions): void {
+  if (memory !== undefined && !(typeof memory === 'number' && memory > 0))
+    throw new MergeError(`the memory budget is ${JSON.stringify(memory)}`, { fix: 'give a number of bytes, such as 512e6' })
+  if (threads !== undefined && !(Number.isSafeInteger(threads) && threads > 0)) throw new MergeError(`the number of threads is ${threads}`, { fix: 'give a whole number from 1' })
+}
+
+/** The memory of the engine; row maps are held by this thread and by each other besides, and what adapters take (`adapting`) by each other. */
+function memoryFor(tasks: readonly Task[], survey: Survey, programs: readonly Program[], rowMaps: readonly RowMap[], adapting: number, options: PlanOptions): MemoryPlan {
   const budget = options.memory ?? DEFAULT_MEMORY
   const threads = Math.min(MAX_THREADS, options.threads ?? (globalThis.navigator?.hardwareConcurrency as number | undefined) ?? DEFAULT_THREADS)
   const gathering = gatherBytes(rowMaps, tasks)
-  const beside = gathering * (threads + 1)
+  const beside = gathering * (threads + 1) + adapting * threads + surveyBytes(survey, threads)
   const request = {
     threads,
     tiling: options.tiling,
-    needs: distinctNeeds(tasks, programs),
+    needs: distinctNeeds([...survey.rounds.flatMap(r => r.tasks), ...tasks], programs),
     rereading: tasks.flatMap(t => (rereads(programs[t.program]!) ? [residentBytes(programs[t.program]!, t.size)] : [])),
   }
   try {
@@ -244,14 +291,24 @@ function memoryFor(tasks: readonly Task[], programs: readonly Program[], rowMaps
     const { perThread } = planMemory({ ...request, memory: Number.POSITIVE_INFINITY, rereading: [], tiling: options.tiling ?? SMALLEST })
     const megabytes = (bytes: number): number => Math.ceil(bytes / 1e5) / 10
     throw new MergeError(`a memory budget of ${Math.floor(budget / 1e5) / 10} MB is too small for this merge`, {
-      where: `matching the rows of embeddings takes ${megabytes(beside)} MB, in ${threads} thread${threads === 1 ? '' : 's'} and this one`,
-      fix: `set --memory to ${megabytes(perThread * threads + beside)}MB or more${threads > 1 ? `, or --threads 1 with ${megabytes(perThread + 2 * gathering)}MB` : ''}`,
+      where: `${besides(gathering, adapting, survey)} takes ${megabytes(beside)} MB, in ${threads} thread${threads === 1 ? '' : 's'}${gathering + surveyBytes(survey, 1) > 0 ? ' and this one' : ''}`,
+      fix: `set --memory to ${megabytes(perThread * threads + beside)}MB or more${threads > 1 ? `, or --threads 1 with ${megabytes(perThread + 2 * gathering + adapting + surveyBytes(survey, 1))}MB` : ''}`,
     })
   }
 }
 
+/** What takes memory beside the engine. */
+function besides(gathering: number, adapting: number, survey: Survey): string {
+  const all = [
+    gathering > 0 ? 'matching the rows of embeddings' : [],
+    adapting > 0 ? 'computing with adapters' : [],
+    surveyBytes(survey, 1) > 0 ? 'ranking the entries of whole models' : [],
+  ]
+  return all.flat().join(' and ')
+}
+
 /** Bytes read for a task if every pass reads what it loads anew, and every thread finds the mean of padded rows. */
-function bytesRead(task: Task, program: Program, maps: readonly RowMap[], threads: number): number {
+function bytesRead(task: Omit<Task, 'output'>, program: Program, maps: readonly RowMap[], threads: number): number {
   const sources = task.sources.map(({ rows }, i) => (rows ? bytesGathered(maps[rows.map]!, rows) : { rows: task.size * bytesOf(program.sources[i]!), mean: 0 }))
   const means = sources.reduce((sum, source) => sum + source.mean * threads, 0)
   const passes = program.copy ? [[0]] : program.passes.map(sourcesOf)

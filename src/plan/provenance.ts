@@ -1,4 +1,5 @@
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
+import { vectorMetadata } from '../checkpoint/vector.ts'
 import { DEFAULT_SHARD_BYTES } from '../recipe/fields.ts'
 import type { Recipe } from '../recipe/recipe.ts'
 import { referenceText } from '../recipe/references.ts'
@@ -11,6 +12,8 @@ export function provenance(recipe: Recipe, checkpoints: ReadonlyMap<string, Chec
   const inputs = Object.fromEntries(
     [...checkpoints].map(([model, { ref, files }]) => [model, { path: ref, headers: Object.fromEntries(files.map(f => [f.name, `sha256:${f.headerHash}`])) }]),
   )
+  if (recipe.result === 'vector')
+    return { format: 'pt', ...vectorMetadata(checkpoints.get(donor)!), 'merganser.recipe': recipeText(recipe), 'merganser.inputs': JSON.stringify(inputs) }
   const inherited = checkpoints.get(donor)!.files[0]?.metadata ?? {}
   return { format: 'pt', ...inherited, 'merganser.recipe': recipeText(recipe), 'merganser.inputs': JSON.stringify(inputs) } // loaders of safetensors want to see a format
 }

@@ -4,7 +4,7 @@ import { own } from './lookup.ts'
 import { isAll, massOf, numberAt, positionsOf, rounded } from './mass.ts'
 import type { At, Expression, Recipe } from './recipe.ts'
 import { show, showFactor, showName, showTerm } from './show.ts'
-import { modelsIn, partsOf } from './walk.ts'
+import { modelsIn, partsOf, wholeModels } from './walk.ts'
 
 /** A summand that is not a task vector itself. */
 interface Term {
@@ -29,6 +29,14 @@ export function requireModel(expression: Expression, recipe: Recipe): void {
   throw faultAt(source, expression.at, `the weights add up to ${rounded(worst)} at ${place}, not to 1`, fix)
 }
 
+/** Throws unless the expression is a task vector. */
+export function requireVector(expression: Expression, recipe: Recipe): void {
+  const masses = massOf(expression, recipe)
+  if (masses !== null && isAll(masses, 0)) return
+  const what = masses === null ? 'the expression is a number' : 'this is a model, not a task vector'
+  throw faultAt(recipe.source, expression.at, what, 'subtract the base: `math - base`')
+}
+
 function wrongMass(whole: Expression, mass: number, recipe: Recipe): MergeError {
   const { source } = recipe
   const all = termsOf(whole, 1, recipe)
@@ -49,7 +57,7 @@ function wrongMass(whole: Expression, mass: number, recipe: Recipe): MergeError 
 /** `0.5*math` as `base + 0.5*(math - base)`, with a model that the term does not use; null if there is none. */
 function besideAnother({ expression }: Term, mass: number, recipe: Recipe): string | null {
   const model = strip(expression)
-  const other = Object.keys(recipe.models).find(name => !modelsIn(expression).has(name))
+  const other = wholeModels(recipe.models).find(name => !modelsIn(expression).has(name))
   if (other === undefined || !isMass(model, 1, recipe)) return null
   const factor = Math.abs(mass) === 1 ? '' : `${rounded(Math.abs(mass))}*`
   return `${showName(other)} ${mass < 0 ? '-' : '+'} ${factor}(${showFactor(model, recipe.source)} - ${showName(other)})`
@@ -97,7 +105,7 @@ const spanOf = (a: Term, b: Term, whole: Expression): At =>
 
 /** The model a task vector was most likely taken from. */
 function pickModel(e: Expression, recipe: Recipe): string {
-  const names = Object.keys(recipe.models)
+  const names = wholeModels(recipe.models)
   return showName(names.includes('base') ? 'base' : (subtracted(e) ?? names[0] ?? 'base'))
 }
 

@@ -1,5 +1,6 @@
+import { MergeError } from '../errors.ts'
 import type { AnyMethod } from '../methods/method.ts'
-import { requireModel } from './advice.ts'
+import { requireModel, requireVector } from './advice.ts'
 import { faultAt } from './locate.ts'
 import { methodAt, own } from './lookup.ts'
 import { isAll, massOf } from './mass.ts'
@@ -8,7 +9,7 @@ import { coerce, refuseZeroSum } from './parameters.ts'
 import type { Argument, Expression, Note, Recipe } from './recipe.ts'
 import { label, show } from './show.ts'
 import { checkSettings } from './values.ts'
-import { childrenOf, modelAt, modelsIn } from './walk.ts'
+import { childrenOf, modelAt, modelsIn, wholeModels } from './walk.ts'
 
 type Call = Extract<Expression, { kind: 'call' }>
 
@@ -16,15 +17,31 @@ type Call = Extract<Expression, { kind: 'call' }>
 export function check(recipe: Recipe): readonly Note[] {
   const notes = [recipe.merge, ...recipe.rules.flatMap(r => (r.action.kind === 'merge' ? [r.action.expression] : []))].flatMap(expression => {
     const found = checkParts(recipe, expression)
-    requireModel(expression, recipe)
+    if (recipe.result === 'vector') requireVector(expression, recipe)
+    else requireModel(expression, recipe)
     return found
   })
   for (const { action, at } of recipe.rules) if (action.kind === 'from') modelNamed(recipe.source, at, action.model, recipe.models)
+  refuseAdapters(recipe)
   const seen = new Set<string>()
   return notes.filter(note => {
     const key = JSON.stringify(note)
     return !seen.has(key) && seen.add(key)
   })
+}
+
+/** An adapter alone is a difference: it has no tensors, config or tokenizer to give, and no rows for tokens that the model lacks. */
+function refuseAdapters({ source, models, rules, output, tokenizer }: Recipe): void {
+  const isAdapter = (name: string | null): name is string => name !== null && own(models, name)?.isAdapter === true
+  for (const { action, at } of rules)
+    if (action.kind === 'from' && isAdapter(action.model)) throw faultAt(source, at, `${action.model} is an adapter, and has no whole tensors`, 'take them from a model')
+  for (const name of [output.configFrom, output.tokenizerFrom]) {
+    if (isAdapter(name)) throw new MergeError(`${name} is an adapter, and has no config or tokenizer`, { where: source.name, fix: 'name a model' })
+  }
+  const first = tokenizer && Object.keys(models).find(isAdapter)
+  if (!first) return
+  const fix = `name the model with it, \`tuned: path/to/model+path/to/${first}\`, and write \`tuned - base\` for what it adds`
+  throw faultAt(source, tokenizer.at, `the rows of ${first} cannot be matched by token: it is an adapter alone`, fix)
 }
 
 /** Checks a named sub-expression where it stands: it may be a model, a task vector or a number. */
@@ -94,7 +111,7 @@ function requireBase(recipe: Recipe, call: Call, method: AnyMethod): void {
   if (call.base && method.base === 'unused') throw faultAt(source, call.base.at, `${call.method} takes no base`, 'leave out `base=`, or make it one of the models')
   if (call.base || method.base !== 'required') return
   if (!call.arguments.every(a => isAll(massOf(a.expression, recipe) ?? [], 1))) return
-  const names = Object.keys(models)
+  const names = wholeModels(models)
   const used = call.arguments.flatMap(a => [...modelsIn(a.expression)])
   const name = names.includes('base') ? 'base' : (names.find(n => !used.includes(n)) ?? 'NAME')
   const base: Expression = { kind: 'model', model: name, at: call.at }

@@ -70,7 +70,7 @@ parameters: {weight: 0.3, normalize: 0}
         { weight: 0.25, density: 1 },
         { weight: 0.3, density: 0.5 },
       ],
-      merge: { lambda: 1, normalize: false, rescale: false },
+      merge: { lambda: 1, normalize: false, rescale: false, trim: 'tensor' },
     })
     expect(resolve(RECIPE, 'norm.weight', 0).models.map(m => m['weight'])).toEqual([0.3, 0.3])
   })

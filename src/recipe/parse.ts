@@ -18,6 +18,10 @@ export interface ParseOptions {
   /** Taken instead of what the recipe says. */
   readonly output?: Partial<Recipe['output']>
   readonly seed?: number
+  /** Asks for a task vector: an expression such as `math - base`, whose weights add up to 0. */
+  readonly result?: 'vector'
+  /** Names of models that are adapters alone, as `findAdapters` finds them: task vectors. */
+  readonly adapters?: ReadonlySet<string>
 }
 
 /**
@@ -29,13 +33,39 @@ export interface ParseOptions {
  * recipe.merge.kind // 'binary'
  */
 export function parse(text: string, options: ParseOptions = {}): Recipe {
-  const source: SourceText = { name: options.name ?? (options.models ? 'expression' : 'recipe'), text: text.replace(/^\ufeff/, '') }
-  const { recipe, lets } = options.models ? readExpression(source, options.models) : readYaml(source)
-  const given: Recipe = { ...recipe, output: { ...recipe.output, ...options.output }, seed: options.seed ?? recipe.seed }
+  const source = sourceOf(text, options)
+  const { recipe, lets } = readAny(source, options)
+  const models = recipe.form === 'mergekit' ? recipe.models : marked(recipe.models, options.adapters ?? new Set()) // mergekit knows adapters only beside a model
+  const given: Recipe = {
+    ...recipe,
+    ...(options.result ? { result: options.result } : {}),
+    models,
+    output: { ...recipe.output, ...options.output },
+    seed: options.seed ?? recipe.seed,
+  }
   checkOptions(given)
   for (const expression of lets) checkLet(given, expression)
   return { ...given, notes: [...given.notes, ...check(given)] }
 }
+
+/**
+ * The models of a recipe by name, before anything else of it is checked: where they are decides what they are (`findAdapters`).
+ *
+ * @example
+ * readReferences('base + 0.5*math', { models: { base: 'models/base', math: 'adapters/math' } }).math.path // 'adapters/math'
+ */
+export function readReferences(text: string, options: Pick<ParseOptions, 'name' | 'models'> = {}): Recipe['models'] {
+  return readAny(sourceOf(text, options), options).recipe.models
+}
+
+function sourceOf(text: string, { name, models }: ParseOptions): SourceText {
+  return { name: name ?? (models ? 'expression' : 'recipe'), text: text.replace(/^\ufeff/, '') }
+}
+
+const readAny = (source: SourceText, { models }: ParseOptions): { recipe: Recipe; lets: readonly Expression[] } => (models ? readExpression(source, models) : readYaml(source))
+
+const marked = (models: Recipe['models'], adapters: ReadonlySet<string>): Recipe['models'] =>
+  Object.fromEntries(Object.entries(models).map(([name, reference]) => [name, adapters.has(name) ? { ...reference, isAdapter: true } : reference]))
 
 function readExpression(source: SourceText, paths: Readonly<Record<string, string>>): { recipe: Recipe; lets: readonly Expression[] } {
   const models: Readonly<Record<string, ModelRef>> = Object.fromEntries(

@@ -61,8 +61,12 @@ export type Expression =
   | { readonly kind: 'stack'; readonly slices: readonly Expression[]; readonly after: Expression | null; readonly at: At }
   /** A formula for each part of a model that is made of several, such as encoder and decoder. */
   | { readonly kind: 'modules'; readonly modules: readonly Module[]; readonly at: At }
+  /** `mean(a, b, …)`, the number `norm(a)`, `orthogonal(a, to=b)`: a without its part along b, `scale_to(a, like=b)`: a as long as b. Of one tensor at a time. */
+  | { readonly kind: 'function'; readonly name: FunctionName; readonly arguments: readonly Expression[]; readonly at: At }
   /** The result of another document of the recipe, which is computed on the way and never written. */
   | { readonly kind: 'stage'; readonly name: string; readonly of: Expression; readonly at: At }
+
+export type FunctionName = 'mean' | 'norm' | 'orthogonal' | 'scale_to'
 
 export interface Module {
   readonly name: string
@@ -79,6 +83,8 @@ export interface ModelRef {
   readonly revision: string | null
   /** An adapter to add. */
   readonly lora: { readonly path: string; readonly revision: string | null } | null
+  /** Set where it leads to an adapter alone, which is a task vector. Only its folder tells, so whoever has looked says it to `parse`. */
+  readonly isAdapter?: true
   /** Null when it was named on the command line or in code, not in the text. */
   readonly at: At | null
 }
@@ -116,6 +122,8 @@ export interface Recipe {
   readonly tokenizer: TokenizerRequest | null
   /** Null keeps the template that comes with the tokenizer. */
   readonly chatTemplate: ChatTemplateRequest | null
+  /** Set where the recipe gives a task vector instead of a model. */
+  readonly result?: 'vector'
   readonly seed: number
   /** Harmless oddities met while reading (a filter that can never match, a parameter without effect). */
   readonly notes: readonly Note[]

@@ -41,12 +41,13 @@ function misplaced({ source, form }: Recipe, name: string, param: Param, paramet
   throw faultAt(source, at, `${parameter} of ${name} is one value for the whole merge, not one for each model`, fix)
 }
 
-function checkValue({ source }: Recipe, param: Param, parameter: string, value: Scalar | boolean | string, at: Setting['at']): readonly Note[] {
+function checkValue({ source, form }: Recipe, param: Param, parameter: string, value: Scalar | boolean | string, at: Setting['at']): readonly Note[] {
   if (typeof value === 'object') {
     if (param.scope === 'flag' || param.scope === 'choice') throw faultAt(source, at, `${parameter} cannot be a gradient`, `${parameter} must be ${wantedOf(param)}`)
     return value.flatMap((v, i) => checkNumber(source, param, parameter, v, at).filter(() => value.indexOf(v) === i))
   }
-  const coerced = coerce(param, value)
+  const isTruth = form !== 'mergekit' && wantedOf(param) === NUMBER && typeof value === 'boolean' // mergekit takes true for 1
+  const coerced = isTruth ? undefined : coerce(param, value)
   if (coerced === undefined) {
     const near = param.scope === 'choice' ? nearest(String(value), param.values.map(String)) : null
     const written = typeof value === 'string' ? `"${value}"` : value

@@ -1,4 +1,4 @@
-import type { At, Expression, Rule } from './recipe.ts'
+import type { At, Expression, Recipe, Rule } from './recipe.ts'
 
 /** The expressions directly inside `e`, in the order written. */
 export function childrenOf(e: Expression): readonly Expression[] {
@@ -12,6 +12,8 @@ export function childrenOf(e: Expression): readonly Expression[] {
       return [e.left, e.right]
     case 'call':
       return [...e.arguments.map(a => a.expression), ...(e.base ? [e.base] : [])]
+    case 'function':
+      return e.arguments
     case 'layers':
     case 'stage':
       return [e.of]
@@ -30,6 +32,9 @@ export function partsOf(expression: Expression): readonly Expression[] {
   for (const part of parts) for (const child of childrenOf(part)) parts.add(child) // the loop reaches what it adds
   return [...parts]
 }
+
+/** The names of models that are no adapters alone. */
+export const wholeModels = (models: Recipe['models']): readonly string[] => Object.keys(models).filter(name => !models[name]!.isAdapter)
 
 /** The names of the models in `expression`. */
 export const modelsIn = (expression: Expression): ReadonlySet<string> => new Set(partsOf(expression).flatMap(e => (e.kind === 'model' ? [e.model] : [])))

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openReader } from '../../src/bytes/file.ts'
+import type { Locator } from '../../src/bytes/source.ts'
 import { open } from '../../src/checkpoint/checkpoint.ts'
 import { MergeError } from '../../src/errors.ts'
 import { cases, type Files, nonfinite } from './make.ts'
@@ -30,7 +31,7 @@ describe('models with NaN and infinity open; merging them is another matter', ()
       const file = files[0]
       if (!broken || !file) throw new Error('the tensor is there, by the line above')
       const bytes = new Uint8Array(broken.end - broken.start)
-      const reader = openReader(file.locator)
+      const reader = openReader(file.locator as Locator) // of a folder's files each lies somewhere
       await reader.read(bytes, broken.start)
       reader.close()
       const width = bytes.length / 4
