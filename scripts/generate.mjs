@@ -12,6 +12,22 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const REGISTRIES = [
   { folder: 'methods', skip: ['method.ts'], exported: 'METHODS', type: 'AnyMethod', from: './method.ts', doc: 'Every merge method by its recipe name: the files of this folder.' },
   { folder: 'formats', skip: ['format.ts'], exported: 'FORMATS', type: 'Format', from: './format.ts', doc: 'Every checkpoint format: the files of this folder.' },
+  {
+    folder: 'evaluate/engines',
+    skip: ['engine.ts'],
+    exported: 'ENGINES',
+    type: 'Engine',
+    from: './engine.ts',
+    doc: 'Every engine by the name that suites use: the files of this folder.',
+  },
+  {
+    folder: 'evaluate/metrics',
+    skip: ['metric.ts'],
+    exported: 'METRICS',
+    type: 'AnyMetric',
+    from: './metric.ts',
+    doc: 'Every metric by the name that suites use: the files of this folder.',
+  },
   { folder: 'presets', skip: ['preset.ts'], exported: 'PRESETS', type: 'Preset', from: './preset.ts', doc: 'Every preset: the files of this folder.' },
 ]
 const HEADER = '// Written by `npm run generate`. Do not edit.'

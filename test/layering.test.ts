@@ -20,7 +20,7 @@ const LAYERS: readonly (readonly string[])[] = [
 ]
 
 /** The places that know they run in Node. */
-const NODE = [/^bytes\/(file|folder|_\w+)\.ts$/, /^execute\/(pool|worker)\.ts$/, /^cli\//]
+const NODE = [/^bytes\/(file|folder|store|_\w+)\.ts$/, /^execute\/(pool|worker)\.ts$/, /^evaluate\/engines\/_process\.ts$/, /^cli\//]
 
 interface Import {
   readonly from: string
@@ -47,7 +47,9 @@ function violations(path: string, source: string): string[] {
   return importsOf(source).flatMap(({ from, isType }) => {
     const wrong = (why: string): string[] => [`${path} imports ${from}: ${why}`]
     if (from.startsWith('node:'))
-      return NODE.some(place => place.test(path)) ? [] : wrong('only bytes/file, bytes/folder and their parts, execute/pool, execute/worker and cli/ know Node')
+      return NODE.some(place => place.test(path))
+        ? []
+        : wrong('only bytes/file, folder, store and their parts, execute/pool and worker, evaluate/engines/_process and cli/ know Node')
     if (!from.startsWith('.')) return []
     const target = posix.join(posix.dirname(path), from)
     const there = folderOf(target)

@@ -88,7 +88,8 @@ function readShardSize(text: string): number {
   return bytes
 }
 
-function readFlags(given: readonly string[]): Record<string, string> {
+/** The models that `--model NAME=PATH` names. */
+export function readFlags(given: readonly string[]): Record<string, string> {
   const models = new Map<string, string>() // not an object: a name may be `__proto__`
   for (const text of given) {
     const at = text.indexOf('=')

@@ -5,10 +5,9 @@ import { fileURLToPath } from 'node:url'
 import { statPath } from '../bytes/file.ts'
 import { folderSink } from '../bytes/folder.ts'
 import { open } from '../checkpoint/checkpoint.ts'
-import { loadWeights } from '../evaluate/load.ts'
-import { VISION_TASKS, type VisionTask } from '../evaluate/suites.ts'
-import { openText } from '../evaluate/text.ts'
-import { type Accuracy, openVision } from '../evaluate/vision.ts'
+import { type Evaluation, openEvaluation } from '../evaluate/evaluate.ts'
+import { modelSubject } from '../evaluate/subject.ts'
+import { readSuite } from '../evaluate/suite.ts'
 import { execute } from '../execute/execute.ts'
 import { openModels } from '../plan/open_models.ts'
 import { plan } from '../plan/plan.ts'
@@ -18,6 +17,7 @@ import { bold, bytes, dim, duration, green, table } from './_text.ts'
 
 const ZOO = fileURLToPath(new URL('../../zoo', import.meta.url))
 const PAIR = ['mnist', 'greek'] as const
+const EIGHT = ['mnist', 'digits', 'greek', 'korean', 'latin', 'balinese', 'katakana', 'sanskrit'] as const // in the order of expected.json
 const SKILLS = ['code', 'math'] as const
 
 export default {
@@ -46,7 +46,7 @@ async function demo(folder: string): Promise<void> {
   await vision(folder, 'pair', [...PAIR], 1, say)
   if (everything) {
     say(`\n${bold('2. Eight skills in one model,')} from eight fine-tunes of the same base.`)
-    await vision(folder, 'eight', [...VISION_TASKS], 0.7, say)
+    await vision(folder, 'eight', [...EIGHT], 0.7, say)
     say(`\n${bold('3. Two skills in one language model:')} Python code and school mathematics, in a small Llama.`)
     await text(folder, say)
   }
@@ -55,27 +55,38 @@ async function demo(folder: string): Promise<void> {
 }
 
 /** Merges experts of zoo/vision by task arithmetic, writes the model, and scores what was written. */
-async function vision(folder: string, name: string, tasks: VisionTask[], lambda: number, say: (text: string) => void): Promise<void> {
+async function vision(folder: string, name: string, tasks: readonly string[], lambda: number, say: (text: string) => void): Promise<void> {
   const zoo = join(ZOO, 'vision')
   const formula = `base + ${tasks.map(t => `${lambda === 1 ? '' : `${lambda}*`}(${t} - base)`).join(' + ')}`
   const models = Object.fromEntries(['base', ...tasks].map(t => [t, join(zoo, t)]))
   const merged = await merge(formula, models, join(folder, name), say)
-  const suite = await openVision(zoo, tasks, 'test')
-  const scored = async (path: string, some: readonly VisionTask[]) => suite.score(await loadWeights(await open(path)), some)
-  const base = await scored(models['base']!, tasks)
-  const experts = await Promise.all(tasks.map(async t => (await scored(models[t]!, [t]))[t]))
-  const ours = await scored(merged, tasks)
-  await suite.close()
+  const evaluation = await openEvaluation(await readSuite(join(zoo, 'suite.yml'), { tasks }))
+  const base = await scored(evaluation, models['base']!, tasks)
+  const experts: Record<string, Counted> = {}
+  for (const t of tasks) experts[t] = (await scored(evaluation, models[t]!, [t]))[t]!
+  const ours = await scored(evaluation, merged, tasks)
+  await evaluation.close()
 
   const expected = await expectedVision(tasks)
-  const share = ({ correct, total }: Accuracy): number => correct / total
+  const share = ({ value }: Counted): number => value
   const percent = (x: number): string => (100 * x).toFixed(1)
   const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length
-  const rows = tasks.map((t, i) => [t, percent(share(base[t])), percent(share(experts[i]!)), percent(share(ours[t])), percent(expected[i]! / ours[t].total)])
-  const means = [tasks.map(t => share(base[t])), experts.map(share), tasks.map(t => share(ours[t])), tasks.map((t, i) => expected[i]! / ours[t].total)]
+  const rows = tasks.map((t, i) => [t, percent(share(base[t]!)), percent(share(experts[t]!)), percent(share(ours[t]!)), percent(expected[i]! / ours[t]!.examples)])
+  const means = [tasks.map(t => share(base[t]!)), tasks.map(t => share(experts[t]!)), tasks.map(t => share(ours[t]!)), tasks.map((t, i) => expected[i]! / ours[t]!.examples)]
   say(table([['accuracy, %', 'base', 'its own expert', 'merged', 'expected'], ...rows, ['mean', ...means.map(m => percent(mean(m)))]], [1, 2, 3, 4]))
-  const kept = mean(tasks.map((t, i) => share(ours[t]) / share(experts[i]!)))
+  const kept = mean(tasks.map(t => share(ours[t]!) / share(experts[t]!)))
   say(`One model of one model's size keeps ${bold(`${percent(kept)} %`)} of the experts' accuracy on ${tasks.length === 2 ? 'both tasks' : `all ${tasks.length} tasks`}.`)
+}
+
+interface Counted {
+  readonly value: number
+  readonly examples: number
+}
+
+/** The scores of a model on disk, by task. */
+async function scored(evaluation: Evaluation, path: string, tasks: readonly string[]): Promise<Readonly<Record<string, Counted>>> {
+  const scores = await evaluation.evaluate(modelSubject(await open(path)), { tasks })
+  return Object.fromEntries(scores.map(({ task, value, counts }) => [task, { value, examples: counts.over.length }]))
 }
 
 interface VisionExpected {
@@ -85,9 +96,9 @@ interface VisionExpected {
 }
 
 /** Correct answers per task of the same merge in PyTorch. */
-async function expectedVision(tasks: readonly VisionTask[]): Promise<readonly number[]> {
+async function expectedVision(tasks: readonly string[]): Promise<readonly number[]> {
   const expected = JSON.parse(await readFile(join(ZOO, 'vision/expected.json'), 'utf8')) as VisionExpected // ours, shipped with the models
-  if (tasks.length === VISION_TASKS.length) return expected.merge8.task_arithmetic.best.test.correct
+  if (tasks.length === EIGHT.length) return expected.merge8.task_arithmetic.best.test.correct
   return expected.pairs.find(p => p.a === tasks[0] && p.b === tasks[1])!.task_arithmetic.best.test.correct
 }
 
@@ -100,10 +111,13 @@ async function text(folder: string, say: (text: string) => void): Promise<void> 
   const zoo = join(ZOO, 'text')
   const models = Object.fromEntries(['base', ...SKILLS].map(m => [m, join(zoo, m)]))
   const merged = await merge('base + 0.8*(code - base) + 0.8*(math - base)', models, join(folder, 'text'), say)
-  const suite = await openText(zoo, [...SKILLS], 'test')
+  const evaluation = await openEvaluation(await readSuite(join(zoo, 'suite.yml'), { tasks: SKILLS }))
   const scores: Record<string, Bits> = {}
-  for (const [name, path] of Object.entries({ ...models, merged })) scores[name] = await suite.score(await loadWeights(await open(path)))
-  await suite.close()
+  for (const [name, path] of Object.entries({ ...models, merged })) {
+    const { code, math } = await scored(evaluation, path, SKILLS)
+    scores[name] = { code: code!.value, math: math!.value }
+  }
+  await evaluation.close()
   const { A_addition: expected } = JSON.parse(await readFile(join(zoo, 'expected.json'), 'utf8')) as TextExpected // ours, shipped with the models
   const cells = (bits: Bits): string[] => SKILLS.map(s => bits[s].toFixed(3))
   say(

@@ -10,6 +10,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ default: Command }>>> = 
   merge: () => import('./merge.ts'),
   plan: () => import('./plan.ts'),
   vector: () => import('./vector.ts'),
+  evaluate: () => import('./evaluate.ts'),
   inspect: () => import('./inspect.ts'),
   methods: () => import('./methods.ts'),
   preset: () => import('./preset.ts'),

@@ -7,7 +7,7 @@ import { headerOf } from '../formats/safetensors.ts'
 import { createEngine, KERNELS } from '../kernels/kernels.ts'
 import { SOLVERS_VERSION } from '../kernels/whole/solvers.ts'
 import { bytesGathered } from '../plan/gathered.ts'
-import type { Plan, Task } from '../plan/plan.ts'
+import type { InputFile, Plan, Task } from '../plan/plan.ts'
 import { type Program, readsOf, wholesOf } from '../plan/program.ts'
 import { passesOf } from '../plan/survey.ts'
 import { BLOCK, blockOf } from '../plan/tiling.ts'
@@ -238,8 +238,15 @@ function nonfiniteError({ tensor, model, index, value }: Nonfinite): MergeError 
   return new MergeError(what, { where, fix: `${wider}, or pass --allow-nonfinite to write it all the same` })
 }
 
-/** Equal for plans that write the same bytes from the same inputs; memory, threads and tiling do not matter. */
-async function fingerprintOf({ recipe, inputs, outputs, programs, tasks, survey, rowMaps, companions }: Plan, allowNonfinite: boolean): Promise<string> {
+/**
+ * Equal for plans that write the same bytes from the same inputs; memory, threads and tiling do not matter.
+ * `identify` says which inputs are the same: by default those that no one has touched since their headers were read.
+ */
+export async function fingerprintOf(
+  { recipe, inputs, outputs, programs, tasks, survey, rowMaps, companions }: Plan,
+  allowNonfinite: boolean,
+  identify: (input: InputFile) => readonly (string | number)[] = i => [i.name, i.size, i.version, i.headerHash],
+): Promise<string> {
   const { notes: _, source: __, ...formula } = recipe
   const rows = await Promise.all(
     rowMaps.flatMap(({ own, fillStart, fillModel, fillRow, isPadding, hasToken }) =>
@@ -250,7 +257,7 @@ async function fingerprintOf({ recipe, inputs, outputs, programs, tasks, survey,
     formula,
     allowNonfinite,
     engine: await sha256(engineOf(programs)),
-    inputs: inputs.map(i => [i.name, i.size, i.version, i.headerHash]),
+    inputs: inputs.map(identify),
     outputs,
     tasks,
     survey,

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Graph, openGraph } from './engine.ts'
+import { type Graph, openGraph } from './_graph.ts'
 
 const file = 'zoo/vision/head.onnx' // features [N,128], head.weight [C,128], head.bias [C] → logits [N,C]
 const tensor = (...shape: number[]) => ({ shape, data: new Float32Array(shape.reduce((a, b) => a * b, 1)) })
@@ -15,7 +15,7 @@ const messageOf = (run: () => unknown): string => {
 
 let graph: Graph
 beforeAll(async () => {
-  graph = await openGraph(readFileSync(new URL(`../../${file}`, import.meta.url)), file)
+  graph = await openGraph(readFileSync(new URL(`../../../${file}`, import.meta.url)), file)
 })
 afterAll(() => graph.close())
 
@@ -32,7 +32,7 @@ test('a bound graph is a function of the free inputs', async () => {
   )
   const features = Float32Array.from({ length: 256 }, (_, i) => i)
   const { logits } = await network({ features: { dims: [2, 128], data: features } })
-  expect(graph.inputs).toEqual(['features', 'head.weight', 'head.bias'])
+  expect([...graph.inputs.keys()]).toEqual(['features', 'head.weight', 'head.bias'])
   expect(logits?.dims).toEqual([2, 2])
   expect([...(logits?.data ?? [])]).toEqual([10.5, -0.5, 1290.5, 127.5])
 })
@@ -65,7 +65,7 @@ test('missing weights are listed, with the nearest name', () => {
 })
 
 test('a long list of missing weights is cut', async () => {
-  const trunk = await openGraph(readFileSync(new URL('../../zoo/vision/graph.onnx', import.meta.url)), 'graph.onnx')
+  const trunk = await openGraph(readFileSync(new URL('../../../zoo/vision/graph.onnx', import.meta.url)), 'graph.onnx')
   expect(messageOf(() => trunk.bind(new Map(), ['images']))).toBe(
     `the model lacks 75 of the 75 tensors this graph needs: embeddings.conv1.bias, embeddings.conv1.weight, embeddings.conv2.bias, embeddings.conv2.weight, \
 embeddings.conv3.bias, embeddings.conv3.weight, embeddings.norm.bias, embeddings.norm.weight and 67 more
