@@ -1,4 +1,4 @@
-// Folder → registry: writes src/methods/_all.ts and src/formats/_all.ts from what lies in the folders, so that adding a method is adding a file;
+// Folder → registry: writes the _all.ts of methods, formats and presets from what lies in the folders, so that adding a method is adding a file;
 // compiles the kernels into src/kernels/_wasm.ts; and writes docs/methods from what the methods say of themselves.
 // What it writes is committed; test/generated.test.ts checks that it is what the sources give. Needs no build: dist is neither read nor written.
 import { execFileSync } from 'node:child_process'
@@ -12,6 +12,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 const REGISTRIES = [
   { folder: 'methods', skip: ['method.ts'], exported: 'METHODS', type: 'AnyMethod', from: './method.ts', doc: 'Every merge method by its recipe name: the files of this folder.' },
   { folder: 'formats', skip: ['format.ts'], exported: 'FORMATS', type: 'Format', from: './format.ts', doc: 'Every checkpoint format: the files of this folder.' },
+  { folder: 'presets', skip: ['preset.ts'], exported: 'PRESETS', type: 'Preset', from: './preset.ts', doc: 'Every preset: the files of this folder.' },
 ]
 const HEADER = '// Written by `npm run generate`. Do not edit.'
 const DOCS = 'docs/methods'

@@ -63,7 +63,7 @@ export function createMachine({ program, constants }: Compiled, tiling: Tiling =
         last = { length: from.length, after: new Uint8Array(from.buffer, from.byteOffset + from.length, 256).slice() }
       },
     }
-    if (resident) await runner.hold(program, known, ports)
+    if (resident) runner.hold(program, known)
     for (const [pass, spec] of program.passes.entries()) {
       const take = async (step: Step): Promise<readonly Partials[]> => {
         steps.push(step.kind)

@@ -32,7 +32,9 @@ test('kernels, registries and pages are what `npm run generate` gives', () => {
 
 test('there is a registry for each kind of file, the kernels, an index and a page for each method', () => {
   const pages = Object.keys(METHODS).map(name => `docs/methods/${name}.md`)
-  expect(files.map(f => f.path).toSorted()).toEqual([...pages, 'docs/methods/README.md', 'src/formats/_all.ts', 'src/kernels/_wasm.ts', 'src/methods/_all.ts'].toSorted())
+  expect(files.map(f => f.path).toSorted()).toEqual(
+    [...pages, 'docs/methods/README.md', 'src/formats/_all.ts', 'src/kernels/_wasm.ts', 'src/methods/_all.ts', 'src/presets/_all.ts'].toSorted(),
+  )
 })
 
 test('no page is left of a method that is no more', () => {

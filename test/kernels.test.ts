@@ -3,8 +3,10 @@ import { describe, expect, test } from 'vitest'
 import type { FloatDType } from '../src/dtype.ts'
 import { bytesOf } from '../src/dtype.ts'
 import { OVERFLOWING } from '../src/execute/code/stage.ts'
+import { PIECE } from '../src/execute/select.ts'
 import { COUNTERS_BYTES, createEngine, NONFINITE } from '../src/kernels/kernels.ts'
 import { decode, encode } from './floats.ts'
+import { piecesOf } from './pieces.ts'
 import { allPatterns, bitsOf, differences, hardFor, pairs, TINY, wordsFrom } from './values.ts'
 
 // The kernels written in AssemblyScript. What is generated for a formula is tested in machine_code.test.ts and its neighbours.
@@ -287,6 +289,25 @@ describe('keys', () => {
   })
 })
 
+test.each([1, 2, 4, 8])('copy_pieces copies the pieces of a sample of elements of %i bytes, from any piece on', width => {
+  for (const size of [65_537, 100_000, 1_000_003]) {
+    const tensor = Uint8Array.from({ length: size * width }, (_, i) => Math.imul(i, 2654435761) >>> 13)
+    const { memory, kernels, heap } = createEngine(2 * size * width)
+    const to = heap + Math.ceil((size * width) / 64) * 64
+    new Uint8Array(memory.buffer).set(tensor, heap)
+    const pieces = piecesOf(size)
+    for (const [first, end] of [
+      [0, pieces.length],
+      [3, 4],
+      [pieces.length - 2, pieces.length],
+    ] as const) {
+      kernels.copy_pieces(to, heap, width, size, pieces.length, first, end)
+      const expected = pieces.slice(first, end).flatMap(at => [...tensor.subarray(at * width, (at + PIECE) * width)])
+      expect([...new Uint8Array(memory.buffer, to, expected.length)]).toEqual(expected)
+    }
+  }
+})
+
 // In matrix.test.ts and factorize.test.ts.
 const LINEAR_ALGEBRA = [
   ...['gemm_scratch', 'gemm_f32', 'gemm_f64', 'copy_matrix', 'mirror', 'unit_rows', 'largest_row', 'departure', 'identity', 'gaussian'],
@@ -295,7 +316,7 @@ const LINEAR_ALGEBRA = [
 
 test('every exported kernel is tested in this file, in rows.test.ts, in exponential.test.ts or in those of linear algebra', () => {
   const tested = [
-    ...['sin', 'acos', 'count_high', 'count_low', 'count_keys', 'gather_keys', 'check_f32', 'prepare', 'heap'],
+    ...['sin', 'acos', 'count_high', 'count_low', 'count_keys', 'gather_keys', 'copy_pieces', 'check_f32', 'prepare', 'heap'],
     ...['row_sum', 'row_max', 'row_rank', 'column_add', 'spread_rows', 'spread_columns', 'exp', 'log'],
     ...['f64', 'f32', 'f16', 'bf16', 'f8_e4m3', 'f8_e5m2'].flatMap(dtype => [`load_${dtype}`, `store_${dtype}`]),
     ...LINEAR_ALGEBRA,

@@ -14,6 +14,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['diagnose'],
   ['evaluate'],
   ['search'],
+  ['presets'],
   ['report'],
   ['cli', 'studio', 'index.ts'],
 ]

@@ -1,11 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { Tensor, where } from '../src/algebra/tensor.ts'
 import type { FloatDType } from '../src/dtype.ts'
-import { PIECE, piecesOf } from '../src/execute/select.ts'
+import { PIECE } from '../src/execute/select.ts'
 import { compile } from '../src/plan/passes.ts'
 import { BLOCK } from '../src/plan/tiling.ts'
 import { type Cut, createMachine, type Ran } from './engine.ts'
 import { decode, encode } from './floats.ts'
+import { piecesOf } from './pieces.ts'
 import { bySorting, wordsFrom } from './values.ts'
 
 // The k-th largest of a tensor, found by a program through a bracket or, where that fails, by counting: always what sorting gives.

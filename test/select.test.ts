@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { type Bracket, createSelector, fromOrdered, isSingle, PIECE, piecesOf } from '../src/execute/select.ts'
+import { type Bracket, createSelector, fromOrdered, isSingle, PIECE } from '../src/execute/select.ts'
 import { BLOCK } from '../src/plan/tiling.ts'
+import { piecesOf } from './pieces.ts'
 import { bySorting, TINY, wordsFrom } from './values.ts'
 
 // The search among numbers in memory. Selects of programs are tested in machine_select.test.ts.

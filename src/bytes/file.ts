@@ -44,14 +44,21 @@ export function openReader(locator: Locator): Reader {
   const descriptor = attempt(file, () => openSync(file, 'r'))
   return {
     read(target, at) {
-      let done = 0
-      while (done < target.byteLength) {
-        const count = attempt(file, () => readSync(descriptor, target, done, Math.min(target.byteLength - done, MAX_READ_BYTES), at + done))
+      for (let done = 0; done < target.byteLength; ) {
+        const count = readSome(target, done, at + done)
         if (count === 0) throw shrunk(file, at, at + target.byteLength, at + done)
         done += count
       }
     },
     close: () => closeSync(descriptor),
+  }
+
+  function readSome(target: Uint8Array, from: number, at: number): number {
+    try {
+      return readSync(descriptor, target, from, Math.min(target.byteLength - from, MAX_READ_BYTES), at)
+    } catch (cause) {
+      throw fileError(cause, file)
+    }
   }
 }
 

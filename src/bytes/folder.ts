@@ -218,10 +218,11 @@ export function openWriter(locator: SinkLocator): FileWriter {
   const descriptor = attempt(file, () => openSync(file, 'r+'))
   return {
     write(bytes, at) {
-      const writeAll = (): void => {
+      try {
         for (let done = 0; done < bytes.byteLength; ) done += writeSync(descriptor, bytes, done, bytes.byteLength - done, at + done)
+      } catch (cause) {
+        throw writeError(cause, file, `bytes ${at} to ${at + bytes.byteLength}`)
       }
-      attempt(file, writeAll, `bytes ${at} to ${at + bytes.byteLength}`)
     },
     close: () => closeSync(descriptor),
   }

@@ -36,13 +36,14 @@ export function shownNotes(notes: readonly string[]): readonly string[] {
   return [...notes.slice(0, MAX_NOTES).map(note => harmless(note)), ...(more > 0 ? [`and ${plural(more, 'more note', 'more notes')}: \`merganser plan … --json\` lists all`] : [])]
 }
 
-/** From a recipe file or an expression on the command line to a plan: everything that reads headers only. */
-export async function prepare(text: string, { values }: Arguments): Promise<Prepared> {
+/** From a recipe file or an expression on the command line to a plan: everything that reads headers only. `opened` is told before the plan is made. */
+export async function prepare(text: string, { values }: Arguments, opened: (checkpoints: Iterable<Checkpoint>, threads: number) => void = () => {}): Promise<Prepared> {
   const { recipe: source, options, folder } = await readRecipe(text, values)
   const from = [...new Set([workingFolder(), folder ?? workingFolder()])]
   const recipe = parse(source, { ...options, adapters: await findAdapters(readReferences(source, options), { from }) })
   const checkpoints = await openModels(recipe, { from })
   const threads = values['threads'] === undefined ? availableParallelism() : readCount('threads', values['threads'] as string)
+  opened(checkpoints.values(), threads)
   const memory = values['memory'] === undefined ? undefined : readBytes('memory', values['memory'] as string)
   return { recipe, checkpoints, plan: plan(recipe, checkpoints, { threads, memory }) }
 }

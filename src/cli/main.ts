@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ default: Command }>>> = 
   plan: () => import('./plan.ts'),
   inspect: () => import('./inspect.ts'),
   methods: () => import('./methods.ts'),
+  preset: () => import('./preset.ts'),
   demo: () => import('./demo.ts'),
 }
 const load = async (name: string): Promise<Command> => (await COMMANDS[name]!()).default

@@ -1,5 +1,7 @@
 import { folderSink } from '../bytes/folder.ts'
-import { execute } from '../execute/execute.ts'
+import type { Checkpoint } from '../checkpoint/checkpoint.ts'
+import { execute, INLINE_BYTES } from '../execute/execute.ts'
+import { warmThreads } from '../execute/pool.ts'
 import type { Command } from './_command.ts'
 import { progressBar } from './_progress.ts'
 import { prepare, RECIPE_FLAGS, shownNotes } from './_recipe.ts'
@@ -21,7 +23,7 @@ export default {
   async run(args) {
     const [recipe, out] = args.positionals as [string, string]
     const { values } = args
-    const prepared = await prepare(recipe, args)
+    const prepared = await prepare(recipe, args, warm)
     const json = values['json'] === true
     const say = (event: object): void => void (json && process.stdout.write(`${JSON.stringify(event)}\n`))
     for (const text of prepared.plan.notes) say({ kind: 'note', text })
@@ -55,3 +57,9 @@ export default {
     }
   },
 } satisfies Command
+
+/** The threads of a large merge start while its plan is made. */
+function warm(checkpoints: Iterable<Checkpoint>, threads: number): void {
+  const bytes = [...checkpoints].flatMap(c => c.files).reduce((sum, file) => sum + file.size, 0)
+  if (bytes >= INLINE_BYTES) warmThreads(threads)
+}

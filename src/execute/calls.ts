@@ -25,13 +25,13 @@ export interface Calls {
   prepare(job: Job, code: Loaded, map: MemoryMap): Call
   /** Where the code's parameters lie. */
   parametersOf(code: Loaded, map: MemoryMap): number
-  /** Whether source `index` of the last call, or at last the output, held something that is not finite. */
-  flagged(code: Loaded, map: MemoryMap, index: number): boolean
 }
 
 export function createCalls({ kernels, memory, heap }: Engine): Calls {
   const loaded = new Map<Program, Map<string, Loaded>>()
-  return { load, prepare, parametersOf, flagged }
+  const words = new Uint32Array(memory.buffer)
+  const floats = new Float32Array(memory.buffer)
+  return { load, prepare, parametersOf }
 
   /** Compiled once; V8 shares the machine code of equal modules between threads. */
   function load(program: Program, pass: number, stage: number, variant: Variant): Loaded {
@@ -54,44 +54,68 @@ export function createCalls({ kernels, memory, heap }: Engine): Calls {
     const endOf = code.constants.reduce((most, c) => Math.max(most, c.at + c.words.length * 4), layout.size)
     assert(endOf <= map.parameterBytes, `the parameters of a stage fit their place (${endOf} of ${map.parameterBytes} bytes)`)
     const labels = program.passes[pass]!.stages[stage]!.ops.flatMap(op => (op.kind === 'random' ? [op.label] : []))
-    const words = new Uint32Array(memory.buffer)
+    const [sourcesAt, outputsAt, buffersAt, streamsAt, flagsAt] = [layout.sources, layout.outputs, layout.buffers, layout.streams, layout.flags].map(at => (base + at) / 4) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ]
+    const converted = program.sources.map((_, slot) => map.converted[slot] ?? -1)
+    const widths = program.sources.map((dtype, slot) => (converted[slot]! < 0 ? bytesOf(dtype) : 4))
+    const keys = new Uint32Array(2 * labels.length)
+    let keyed = -1 // the keys are those of the 2^32 elements from here on
     new Uint8Array(memory.buffer, base, layout.size).fill(0)
-    new Float32Array(memory.buffer, base + layout.scalars, scalars.length).set(scalars)
+    floats.set(scalars, (base + layout.scalars) / 4)
     for (const { at, words: own } of code.constants) words.set(own, (base + at) / 4)
-    const set = (addresses: readonly number[], outputs: readonly number[], from: number, shift: number): void => {
-      for (const [slot, dtype] of program.sources.entries()) {
-        const to = map.converted[slot]
-        const isConverted = to !== null && to !== undefined
-        words[(base + layout.sources) / 4 + slot] = (isConverted ? heap + to : addresses[slot]!) + shift * (isConverted ? 4 : bytesOf(dtype))
-      }
-      for (let i = 0; i < code.stored; i++) words[(base + layout.outputs) / 4 + i] = outputs[i]! + shift * 4 // shifted only where there are folds, and no output
-      for (const [i, at] of map.buffers.entries()) words[(base + layout.buffers) / 4 + i] = heap + at + shift * 4
-      for (const [i, label] of labels.entries()) {
-        const [key0, key1] = streamKey(key, label, from)
-        words.set([key0 + Math.imul(((from + shift) % 2 ** 32) / 2, STRIDE), key1], (base + layout.streams) / 4 + 2 * i)
-      }
-    }
-    return (addresses, outputs, n, from) => {
+    for (const [i, at] of map.buffers.entries()) words[buffersAt + i] = heap + at
+    return call
+
+    function call(addresses: readonly number[], outputs: readonly number[], n: number, from: number): void {
       const whole = code.tail ? n - (n % GROUP) : n
       if (whole > 0) {
         set(addresses, outputs, from, 0)
         code.run(base, whole)
       }
-      if (whole === n) return
-      const flags = words.slice((base + layout.flags) / 4, (base + layout.flags) / 4 + program.sources.length)
+      if (whole < n) callTail(addresses, outputs, n, from, whole)
+    }
+
+    /** Elements [whole, n), which are less than a group. */
+    function callTail(addresses: readonly number[], outputs: readonly number[], n: number, from: number, whole: number): void {
+      const flags = words.slice(flagsAt, flagsAt + program.sources.length)
       set(addresses, outputs, from, whole)
-      new Int32Array(memory.buffer, base + code.masks!, GROUP).set(masksFor(code.order, n - whole))
+      for (const [i, at] of map.buffers.entries()) words[buffersAt + i] = heap + at + whole * 4
+      words.set(masksFor(code.order, n - whole), (base + code.masks!) / 4)
       code.tail!(base, n - whole)
-      if (whole > 0) for (const [i, flag] of flags.entries()) words[(base + layout.flags) / 4 + i]! |= flag
+      for (const [i, at] of map.buffers.entries()) words[buffersAt + i] = heap + at
+      if (whole > 0) for (const [i, flag] of flags.entries()) words[flagsAt + i]! |= flag
+    }
+
+    function set(addresses: readonly number[], outputs: readonly number[], from: number, shift: number): void {
+      for (let slot = 0; slot < widths.length; slot++) {
+        const at = converted[slot]! < 0 ? addresses[slot]! : heap + converted[slot]!
+        words[sourcesAt + slot] = at + shift * widths[slot]!
+      }
+      for (let i = 0; i < code.stored; i++) words[outputsAt + i] = outputs[i]! + shift * 4 // shifted only where there are folds, and no output
+      if (labels.length > 0) setStreams(from, shift)
+    }
+
+    function setStreams(from: number, shift: number): void {
+      const start = Math.floor(from / 2 ** 32) * 2 ** 32
+      if (start !== keyed) {
+        keyed = start
+        for (const [i, label] of labels.entries()) keys.set(streamKey(key, label, start), 2 * i)
+      }
+      const passed = Math.imul((from + shift - start) / 2, STRIDE)
+      for (let i = 0; i < keys.length; i += 2) {
+        words[streamsAt + i] = keys[i]! + passed
+        words[streamsAt + i + 1] = keys[i + 1]!
+      }
     }
   }
 
   /** Each stage has a place of its own, and so have variants that run beside `main`. */
   function parametersOf({ stage, variant }: Loaded, map: MemoryMap): number {
     return heap + (variant === 'wide' ? map.parameters.at(-1)! : map.parameters[stage]!)
-  }
-
-  function flagged(code: Loaded, map: MemoryMap, index: number): boolean {
-    return new Uint32Array(memory.buffer, parametersOf(code, map) + code.layout.flags + 4 * index, 1)[0] !== 0
   }
 }

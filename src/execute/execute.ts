@@ -39,7 +39,7 @@ export interface ExecuteOptions {
 const UNIT_ELEMENTS = 64 * BLOCK // a message's worth of work: some 10 ms, many thousand times the cost of the message
 const UNIT_TENSORS = 512 // of small tensors in one message
 const LOCAL_ELEMENTS = 256 * BLOCK // up to here one thread does all passes of a tensor, and threads share larger ones
-const INLINE_BYTES = 4_000_000 // below this, threads take longer to start than the work takes
+export const INLINE_BYTES = 4_000_000 // below this, threads take longer to start than the work takes
 
 /**
  * Runs a plan into a sink, and tells what happens. The output appears under its name only when complete; what is left by an error can be resumed.

@@ -2,7 +2,7 @@ import { Worker } from 'node:worker_threads'
 import { MergeError } from '../errors.ts'
 import { compileKernels } from '../kernels/kernels.ts'
 import { createUnitRunner, type Setup, type Unit, type UnitResult } from './units.ts'
-import type { Answer } from './worker.ts'
+import type { Answer, Order } from './worker.ts'
 
 /** Does units, several at a time. */
 export interface Pool {
@@ -10,9 +10,6 @@ export interface Pool {
   submit(unit: Unit, urgent?: boolean): Promise<UnitResult>
   close(): Promise<void>
 }
-
-// Tests run the sources, which only Node 22 could load in a thread: there the thread runs the build of the same sources.
-const WORKER = new URL(import.meta.url.endsWith('.ts') ? '../../dist/execute/worker.js' : './worker.js', import.meta.url)
 
 /** `threads` worker threads, or with 0 this thread itself. */
 export function createPool(setup: Setup, threads: number): Pool {
@@ -49,7 +46,8 @@ function threaded(setup: Setup, threads: number): Pool {
   let failure: unknown = null
 
   function start(): Worker {
-    const worker = new Worker(WORKER, { workerData: { ...setup, kernels: compileKernels() } satisfies Setup })
+    const worker = takeThread()
+    worker.postMessage({ setup: { ...setup, kernels: compileKernels() } } satisfies Order)
     worker.on('message', (answer: Answer) => {
       const { resolve, reject } = busy.get(worker)!
       busy.delete(worker)
@@ -74,7 +72,7 @@ function threaded(setup: Setup, threads: number): Pool {
       const worker = idle.shift()!
       const waiting = queue.shift()!
       busy.set(worker, waiting)
-      worker.postMessage(waiting.unit)
+      worker.postMessage({ unit: waiting.unit } satisfies Order)
     }
   }
 
@@ -91,4 +89,30 @@ function threaded(setup: Setup, threads: number): Pool {
       await Promise.all(workers.map(worker => worker.terminate()))
     },
   }
+}
+
+// Tests run the sources, which only Node 22 could load in a thread: there the thread runs the build of the same sources.
+const WORKER = new URL(import.meta.url.endsWith('.ts') ? '../../dist/execute/worker.js' : './worker.js', import.meta.url)
+
+const spare: Worker[] = []
+
+/** Starts threads that then wait for a setup: a start takes about as long as making a plan, and the two can go on beside each other. */
+export function warmThreads(count: number): void {
+  while (spare.length < count) {
+    const worker = new Worker(WORKER)
+    worker.unref() // who never takes them need not stop them
+    worker.on('error', () => {
+      const at = spare.indexOf(worker)
+      if (at >= 0) spare.splice(at, 1)
+    })
+    spare.push(worker)
+  }
+}
+
+/** One of the threads that wait, or a new one. */
+function takeThread(): Worker {
+  warmThreads(1)
+  const worker = spare.shift()!
+  worker.ref()
+  return worker
 }

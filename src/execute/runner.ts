@@ -4,12 +4,13 @@ import { COUNTERS_BYTES, createEngine, type Engine, NONFINITE } from '../kernels
 import { type MemoryMap, mapMemory } from '../plan/budget.ts'
 import { isSelect, lastStage, type Program, sourcesOf } from '../plan/program.ts'
 import { BLOCK, blockOf, type Rows, type Tiling } from '../plan/tiling.ts'
-import { type Call, createCalls, type Loaded } from './calls.ts'
+import { createCalls, type Loaded } from './calls.ts'
 import { FOLD_BYTES, GROUP, SELECT, type Variant } from './code/parameters.ts'
 import { OVERFLOWING } from './code/stage.ts'
+import { type Feeds, type Held, openFeeds } from './feeds.ts'
 import type { Known, Partial, Partials, Step } from './folds.ts'
 import { clearEnd, createRowOps } from './rows.ts'
-import { isSingle, PIECE, piecesOf } from './select.ts'
+import { isSingle, PIECE, piecesIn } from './select.ts'
 
 /** Where a tensor's bytes come from and go to while a program runs. Positions are elements of the tensor. */
 export interface Ports {
@@ -28,7 +29,7 @@ export interface Job {
   /** What earlier passes have found, and the pass's own numbers. */
   readonly known: Known
   readonly key: readonly [number, number]
-  /** The inputs of the whole tensor lie in memory, as `hold` has put them there. */
+  /** The inputs of the whole tensor stay in memory, as `hold` has arranged. */
   readonly resident: boolean
 }
 
@@ -43,17 +44,36 @@ export interface Finding {
 /** One thread's engine: a WebAssembly memory laid out for one program at a time. */
 export interface Runner {
   readonly engine: Engine
-  /** Reads a tensor's inputs, which then stay until the next call of `hold`. The plan has made room for them. */
-  hold(program: Program, known: Pick<Known, 'size' | 'rows'>, ports: Ports): Promise<void>
+  /** The inputs of the next tensor stay in memory once read, until the next call of `hold`. The plan has made room for them. */
+  hold(program: Program, known: Pick<Known, 'size' | 'rows'>): void
   /** Runs one job; tells the first finding of each port in each chunk. Gives what the pass gathered. */
   run(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials>
 }
 
 const NOTHING: Partial = { kind: 'bracket', belowHigh: 0, belowLow: 0, collected: null }
 
-interface StageRun {
+/** A pass's stages, ready for the chunks of a job. */
+interface Work {
+  /** Of the last stage. */
   readonly code: Loaded
-  readonly call: Call
+  readonly addresses: readonly number[]
+  /** On the chunk of `n` elements that begins with element `from`; tells which sources held something that is not finite. */
+  compute(n: number, from: number): void
+}
+
+interface Conversion {
+  readonly slot: number
+  readonly to: number
+  readonly load: (to: number, from: number, n: number) => number
+}
+
+/** A select while a pass runs: its state in the code's parameters, and where it collects. */
+interface Gathering {
+  readonly fold: number
+  readonly at: number
+  readonly to: number
+  readonly isSingle: boolean
+  isFull: boolean
 }
 
 /** A runner with `bytes` of WebAssembly memory, as plan/budget.ts counted them. */
@@ -62,10 +82,13 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
   assert(BLOCK % chunk === 0 && chunk % GROUP === 0, `blocks are cut into chunks of whole groups (${chunk})`)
   const engine = createEngine(bytes, kernelModule)
   const { kernels, memory, heap } = engine
-  const { load, prepare, parametersOf, flagged } = createCalls(engine)
+  const { load, prepare, parametersOf } = createCalls(engine)
+  const words = new Uint32Array(memory.buffer)
+  const floats = new Float32Array(memory.buffer)
+  const doubles = new Float64Array(memory.buffer)
   const rows = createRowOps(engine)
   const maps = new Map<Program, Map<string, MemoryMap>>()
-  let held: readonly number[] = []
+  let held: Held = { at: [], done: [] }
   return { engine, hold, run }
 
   function mapOf(program: Program, rows: Rows): MemoryMap {
@@ -77,18 +100,15 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     return known
   }
 
-  async function hold(program: Program, { size, rows }: Pick<Known, 'size' | 'rows'>, ports: Ports): Promise<void> {
+  function hold(program: Program, { size, rows }: Pick<Known, 'size' | 'rows'>): void {
     let free = heap + mapOf(program, rows).size
-    held = program.sources.map(dtype => {
-      const at = free
+    const at = program.sources.map(dtype => {
+      const here = free
       free += Math.ceil((size * bytesOf(dtype)) / 64) * 64 + 64
-      return at
+      return here
     })
     assert(free <= memory.buffer.byteLength, `the inputs fit the memory planned for them (${free} of ${memory.buffer.byteLength} bytes)`)
-    for (const [slot, dtype] of program.sources.entries()) {
-      const waiting = ports.read(slot, new Uint8Array(memory.buffer, held[slot]!, size * bytesOf(dtype)), 0)
-      if (waiting) await waiting
-    }
+    held = { at, done: at.map(() => 0) }
   }
 
   async function run(job: Job, ports: Ports, found: (finding: Finding) => void): Promise<Partials> {
@@ -100,92 +120,129 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     const pass = program.passes[job.pass]!
     const map = mapOf(program, job.known.rows)
     const { chunk } = map
-    const block = blockOf(job.known.rows)
-    const runs = lastStage(pass).ops.length > 0 ? stagesOf(job, map, 'main') : [] // a copy of integers looks at nothing
-    const code = runs.at(-1)?.code
+    const hasCode = lastStage(pass).ops.length > 0 // a copy of integers looks at nothing
     const isOutput = pass.output !== null
     const results = isOutput ? [heap + (isNative(program.output) ? map.stored : map.wide)] : map.results.map(at => heap + at)
-    const brackets = job.step.kind === 'pass' ? job.step.brackets : []
-    const folds = pass.folds.map(fold => ({ fold, at: 0, to: 0, isFull: false, isSingle: false }))
-    const partials: Partials = pass.folds.map(({ kind }) => (kind === 'select' ? NOTHING : { kind, blocks: [] }))
-    if (code) {
-      let select = 0
-      let gathered = 0
-      for (const f of folds) {
-        if (f.fold.kind === 'columns') continue
-        f.at = parametersOf(code, map) + code.layout.folds + FOLD_BYTES * gathered++
-        new Uint8Array(memory.buffer, f.at, FOLD_BYTES).fill(0)
-        if (!isSelect(f.fold)) continue
-        f.to = heap + map.selects[select]!
-        word(f.at + SELECT.to, f.to)
-        f.isSingle = isSingle(brackets[select]!)
-        number(f.at + SELECT.low, brackets[select]![0])
-        number(f.at + SELECT.high, brackets[select]![1])
-        select++
-      }
-    }
-    const reads = program.copy ? [0] : sourcesOf(pass)
+    const feeds = openFeeds(engine, job, map, program.copy ? [0] : sourcesOf(pass), job.resident ? held : null, ports)
+    const work = hasCode ? openWork(job, map, 'main', feeds, results, found) : null
+    const folds = openFolds(job, map, work?.code ?? null, results)
+    const written = isOutput || program.copy ? new Uint8Array(memory.buffer, heap + map.stored, chunk * bytesOf(program.output)) : null
+    const width = bytesOf(program.output)
+    const finish = isOutput ? finishing(job, map, work!, found) : null
     for (let from = start; from < end; from += chunk) {
       const n = Math.min(chunk, end - from)
-      const addresses = await place(job, map, reads, n, from, ports)
-      if (code) compute(job, map, runs, addresses, results, n, from, found)
-      if (isOutput) finishOutput(job, code!, map, addresses, n, from, found)
-      let column = 0
-      for (const [i, f] of folds.entries()) {
-        const partial = partials[i]!
-        const isBlockEnd = (from + n) % block === 0 || from + n === end
-        if (partial.kind === 'sum' && isBlockEnd) partial.blocks.push(takeSum(f.at))
-        else if (partial.kind === 'columns') partial.blocks.push(rows.sumColumns(job.known, map, results[column++]!, n))
-        else if (partial.kind === 'bracket' && wordAt(f.at + SELECT.to) > f.to + (map.collected - chunk) * 4) {
-          f.isFull = true
-          word(f.at + SELECT.to, f.to)
-        }
-      }
-      if (isOutput || program.copy) {
-        const size = n * bytesOf(program.output)
-        const waiting = ports.write(new Uint8Array(memory.buffer, program.copy ? addresses[0]! : heap + map.stored, size), from)
-        if (waiting) await waiting
-      }
+      const reading = feeds.fill(from, n)
+      if (reading) await reading
+      work?.compute(n, from)
+      finish?.(n, from)
+      folds.take(n, from)
+      if (written === null) continue
+      const bytes = program.copy ? new Uint8Array(memory.buffer, feeds.addresses[0], n * width) : n === chunk ? written : written.subarray(0, n * width)
+      const writing = ports.write(bytes, from)
+      if (writing) await writing
     }
-    for (const [i, f] of folds.entries()) if (isSelect(f.fold)) partials[i] = bracketed(f)
-    return partials
+    return folds.close()
   }
 
-  /** Runs a pass's stages on a chunk; tells which sources held something that is not finite. */
-  function compute(
-    job: Job,
-    map: MemoryMap,
-    runs: readonly StageRun[],
-    addresses: readonly number[],
-    outputs: readonly number[],
-    n: number,
-    from: number,
-    found: (finding: Finding) => void,
-  ): void {
-    const { program } = job
+  /** The stages of a pass over a job's chunks. The last writes `outputs`. */
+  function openWork(job: Job, map: MemoryMap, variant: Variant, { addresses }: Feeds, outputs: readonly number[], found: (finding: Finding) => void): Work {
+    const { program, known } = job
     const { stages } = program.passes[job.pass]!
-    for (const source of convert(job, map, addresses, n)) report(job, map, source, addresses[source]!, n, from, found)
-    for (const [stage, { code, call }] of runs.entries()) {
-      const isLast = stage === stages.length - 1
-      rows.spread(job.known, map, stages[stage]!, n)
-      call(addresses, isLast ? outputs : map.results.map(at => heap + at), n, from)
-      if (!isLast) rows.finish(job.known, map, stages[stage]!, n)
-      for (const [source, dtype] of program.sources.entries()) if (isNative(dtype) && flagged(code, map, source)) report(job, map, source, addresses[source]!, n, from, found)
+    const last = stages.length - 1
+    const results = map.results.map(at => heap + at)
+    const runs = stages.map((_, stage) => {
+      const code = load(program, job.pass, stage, stage === last ? variant : 'main')
+      return { call: prepare(job, code, map), flags: (parametersOf(code, map) + code.layout.flags) / 4 }
+    })
+    const native = program.sources.flatMap((dtype, slot) => (isNative(dtype) ? [slot] : []))
+    const foreign = conversionsOf(job, map)
+    return { code: load(program, job.pass, last, variant), compute, addresses }
+
+    function compute(n: number, from: number): void {
+      if (foreign.length > 0) convert(n, from)
+      for (let stage = 0; stage <= last; stage++) {
+        if (map.buffers.length > 0) rows.spread(known, map, stages[stage]!, n)
+        runs[stage]!.call(addresses, stage === last ? outputs : results, n, from)
+        if (stage < last) rows.finish(known, map, stages[stage]!, n)
+        look(runs[stage]!.flags, n, from)
+      }
+    }
+
+    function look(flags: number, n: number, from: number): void {
+      for (let i = 0; i < native.length; i++) if (words[flags + native[i]!] !== 0) report(job, map, native[i]!, addresses[native[i]!]!, n, from, found)
+    }
+
+    /** Turns chunks of dtypes that the code does not read into float32. */
+    function convert(n: number, from: number): void {
+      for (const { slot, to, load: turn } of foreign) {
+        const largest = turn(to, addresses[slot]!, n)
+        clearEnd(memory, to, n, 4)
+        if (largest >>> 0 >= NONFINITE) report(job, map, slot, addresses[slot]!, n, from, found)
+      }
     }
   }
 
-  /** The code of each stage of a pass, the last in a variant of its own. */
-  function stagesOf(job: Job, map: MemoryMap, variant: Variant): readonly StageRun[] {
-    const { program, pass } = job
-    return program.passes[pass]!.stages.map((_, stage, all) => {
-      const code = load(program, pass, stage, stage === all.length - 1 ? variant : 'main')
-      return { code, call: prepare(job, code, map) }
+  function conversionsOf({ program, pass }: Job, map: MemoryMap): readonly Conversion[] {
+    return sourcesOf(program.passes[pass]!).flatMap(slot => {
+      const to = map.converted[slot]
+      if (to === null || to === undefined) return []
+      return [{ slot, to: heap + to, load: engine.load[program.sources[slot] as FloatDType] }] // only floats are converted
     })
   }
 
-  function bracketed({ at, to, isFull, isSingle }: { at: number; to: number; isFull: boolean; isSingle: boolean }): Partial {
-    const count = (of: number): number => new Uint32Array(memory.buffer, at + of, 4).reduce((a, b) => a + b, 0)
-    const collected = isFull || isSingle ? null : new Float32Array(memory.buffer, to, (wordAt(at + SELECT.to) - to) / 4).slice()
+  /** What a pass gathers from chunk to chunk; sums are taken at the end of each block. */
+  function openFolds(job: Job, map: MemoryMap, code: Loaded | null, results: readonly number[]): { take(n: number, from: number): void; close(): Partials } {
+    const { program, end, known } = job
+    const pass = program.passes[job.pass]!
+    const block = blockOf(known.rows)
+    const brackets = job.step.kind === 'pass' ? job.step.brackets : []
+    const partials: Partials = pass.folds.map(({ kind }) => (kind === 'select' ? NOTHING : { kind, blocks: [] }))
+    const sums: { readonly at: number; readonly blocks: number[] }[] = []
+    const columns: { readonly of: number; readonly blocks: Float64Array[] }[] = []
+    const selects: Gathering[] = []
+    for (const [i, fold] of (code ? pass.folds : []).entries()) {
+      const partial = partials[i]!
+      if (partial.kind === 'columns') {
+        columns.push({ of: results[columns.length]!, blocks: partial.blocks })
+        continue
+      }
+      const at = parametersOf(code!, map) + code!.layout.folds + FOLD_BYTES * (sums.length + selects.length)
+      new Uint8Array(memory.buffer, at, FOLD_BYTES).fill(0)
+      if (partial.kind === 'sum') sums.push({ at, blocks: partial.blocks })
+      if (!isSelect(fold)) continue
+      const to = heap + map.selects[selects.length]!
+      const bracket = brackets[selects.length]!
+      words[(at + SELECT.to) / 4] = to
+      floats[(at + SELECT.low) / 4] = bracket[0]
+      floats[(at + SELECT.high) / 4] = bracket[1]
+      selects.push({ fold: i, at, to, isSingle: isSingle(bracket), isFull: false })
+    }
+    const room = (map.collected - map.chunk) * 4
+    return { take, close }
+
+    function take(n: number, from: number): void {
+      for (let i = 0; i < columns.length; i++) columns[i]!.blocks.push(rows.sumColumns(known, map, columns[i]!.of, n)) // a chunk is a block where rows matter
+      for (let i = 0; i < selects.length; i++) limit(selects[i]!)
+      if ((from + n) % block !== 0 && from + n !== end) return
+      for (let i = 0; i < sums.length; i++) sums[i]!.blocks.push(takeSum(sums[i]!.at))
+    }
+
+    /** What is too much to collect is counted instead. */
+    function limit(select: Gathering): void {
+      if (words[(select.at + SELECT.to) / 4]! <= select.to + room) return
+      select.isFull = true
+      words[(select.at + SELECT.to) / 4] = select.to
+    }
+
+    function close(): Partials {
+      for (const select of selects) partials[select.fold] = bracketed(select)
+      return partials
+    }
+  }
+
+  function bracketed({ at, to, isFull, isSingle }: Gathering): Partial {
+    const count = (of: number): number => words.subarray((at + of) / 4, (at + of) / 4 + 4).reduce((a, b) => a + b, 0)
+    const collected = isFull || isSingle ? null : new Float32Array(memory.buffer, to, (words[(at + SELECT.to) / 4]! - to) / 4).slice()
     return { kind: 'bracket', belowHigh: count(SELECT.belowHigh), belowLow: count(SELECT.belowLow), collected }
   }
 
@@ -194,36 +251,23 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     const { program, end } = job
     const pass = program.passes[job.pass]!
     const map = mapOf(program, job.known.rows)
-    const { chunk } = map
-    const call = tapping(job, map)
     const count = pass.folds.filter(isSelect).length
     const isAll = end <= BLOCK
-    const tell = isAll && count === program.passes[job.pass]!.folds.length ? found : () => {} // else the pass that follows tells
-    const pieces = isAll ? [] : piecesOf(end)
-    const size = isAll ? end : pieces.length * PIECE
+    const tell = isAll && count === pass.folds.length ? found : () => {} // else the pass that follows tells
+    const feeds = openFeeds(engine, job, map, sourcesOf(pass), job.resident ? held : null, ports)
+    const taps = tapsOf(map, count)
+    const work = openWork(job, map, 'taps', feeds, taps, tell)
+    const size = isAll ? end : piecesIn(end) * PIECE
     const values = Array.from({ length: count }, () => new Float32Array(size))
-    const reads = sourcesOf(pass)
-    const perChunk = Math.max(1, Math.floor(chunk / PIECE))
-    const step = isAll ? chunk : perChunk * PIECE
+    const step = isAll ? map.chunk : Math.max(1, Math.floor(map.chunk / PIECE)) * PIECE
     for (let done = 0; done < size; done += step) {
       const n = Math.min(step, size - done)
-      let addresses: readonly number[]
-      if (isAll) addresses = await place(job, map, reads, n, done, ports)
-      else {
-        addresses = map.raw.map(at => heap + at)
-        for (let p = 0; p < n; p += PIECE)
-          for (const slot of reads) await readPiece(job, slot, addresses[slot]! + p * bytesOf(program.sources[slot]!), pieces[(done + p) / PIECE]!, ports)
-      }
-      for (const [i, at] of call(addresses, n, isAll ? done : 0, tell).entries()) values[i]!.set(new Float32Array(memory.buffer, at, n), done)
+      const reading = isAll ? feeds.fill(done, n) : feeds.fillPieces(done / PIECE, (done + n) / PIECE)
+      if (reading) await reading
+      work.compute(n, isAll ? done : 0)
+      for (const [i, at] of taps.entries()) values[i]!.set(floats.subarray(at / 4, at / 4 + n), done)
     }
     return values.map(v => ({ kind: 'values', values: v }))
-  }
-
-  async function readPiece(job: Job, slot: number, to: number, from: number, ports: Ports): Promise<void> {
-    const width = bytesOf(job.program.sources[slot]!)
-    if (job.resident) return void new Uint8Array(memory.buffer).copyWithin(to, held[slot]! + from * width, held[slot]! + (from + PIECE) * width)
-    const waiting = ports.read(slot, new Uint8Array(memory.buffer, to, PIECE * width), from)
-    if (waiting) await waiting
   }
 
   /** Counts the operands of the selects: each has its counters, but equal counts are made once. */
@@ -231,16 +275,19 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     const { program, start, end, step } = job
     const pass = program.passes[job.pass]!
     const map = mapOf(program, job.known.rows)
-    const call = tapping(job, map)
     const selects = pass.folds.filter(isSelect)
+    const feeds = openFeeds(engine, job, map, sourcesOf(pass), job.resident ? held : null, ports)
+    const taps = tapsOf(map, selects.length)
+    const work = openWork(job, map, 'taps', feeds, taps, () => {}) // the pass has told, or the sample
     const counters = selects.map((_, i) => heap + map.counters[i]!)
     const first = selects.map(s => selects.findIndex(o => o.of === s.of))
     for (const at of counters) new Uint8Array(memory.buffer, at, COUNTERS_BYTES).fill(0)
     for (let from = start; from < end; from += map.chunk) {
       const n = Math.min(map.chunk, end - from)
-      const addresses = await place(job, map, sourcesOf(pass), n, from, ports)
-      for (const [i, tap] of call(addresses, n, from, () => {}).entries()) {
-        // the pass has told, or the sample
+      const reading = feeds.fill(from, n)
+      if (reading) await reading
+      work.compute(n, from)
+      for (const [i, tap] of taps.entries()) {
         if (step.kind === 'low') kernels.count_low(counters[i]!, step.prefixes[i]!, tap, n)
         else if (first[i] === i) kernels.count_high(counters[i]!, tap, n)
       }
@@ -249,56 +296,34 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     return counts.map((own, i) => ({ kind: 'counts', counts: step.kind === 'low' || first[i] === i ? own : counts[first[i]!]!.slice() }))
   }
 
-  /** Computes the operands of a pass's selects for a chunk; gives where they lie. */
-  function tapping(job: Job, map: MemoryMap) {
-    const runs = stagesOf(job, map, 'taps')
-    const taps = map.selects.slice(0, job.program.passes[job.pass]!.folds.filter(isSelect).length).map(at => heap + at)
-    return (addresses: readonly number[], n: number, from: number, found: (finding: Finding) => void): readonly number[] => {
-      compute(job, map, runs, addresses, taps, n, from, found)
-      return taps
-    }
-  }
-
-  /** The addresses of a chunk of each source, which is read unless it is there. What lies beyond the last element is zeros. */
-  async function place(job: Job, map: MemoryMap, reads: readonly number[], n: number, from: number, ports: Ports): Promise<readonly number[]> {
-    const { program } = job
-    const addresses = program.sources.map((dtype, slot) => (job.resident ? held[slot]! + from * bytesOf(dtype) : heap + map.raw[slot]!))
-    for (const slot of reads) {
-      const width = bytesOf(program.sources[slot]!)
-      if (!job.resident) {
-        const waiting = ports.read(slot, new Uint8Array(memory.buffer, addresses[slot]!, n * width), from)
-        if (waiting) await waiting
-      }
-      clearEnd(memory, addresses[slot]!, n, width)
-    }
-    return addresses
-  }
-
-  /** Turns chunks of dtypes that the code does not read into float32; gives the sources that held something that is not finite. */
-  function convert(job: Job, map: MemoryMap, addresses: readonly number[], n: number): readonly number[] {
-    const damaged: number[] = []
-    for (const slot of sourcesOf(job.program.passes[job.pass]!)) {
-      const to = map.converted[slot]
-      if (to === null || to === undefined) continue
-      const largest = engine.load[job.program.sources[slot] as FloatDType](heap + to, addresses[slot]!, n) // only floats are converted
-      clearEnd(memory, heap + to, n, 4)
-      if (largest >>> 0 >= NONFINITE) damaged.push(slot)
-    }
-    return damaged
+  /** Where the operands of a pass's selects are put. */
+  function tapsOf(map: MemoryMap, count: number): readonly number[] {
+    return map.selects.slice(0, count).map(at => heap + at)
   }
 
   /** Brings the output into its dtype where the code has not; looks closer where something is not finite. */
-  function finishOutput(job: Job, code: Loaded, map: MemoryMap, addresses: readonly number[], n: number, from: number, found: (finding: Finding) => void): void {
+  function finishing(job: Job, map: MemoryMap, { code, addresses }: Work, found: (finding: Finding) => void): ((n: number, from: number) => void) | null {
     const { program } = job
     const dtype = program.output as FloatDType // only a copy has another
-    const isFlagged = flagged(code, map, program.sources.length)
-    if (isNative(dtype) && !isFlagged) return
-    if (isNative(dtype)) prepare(job, load(program, job.pass, code.stage, 'wide'), map)(addresses, [heap + map.wide], n, from)
-    engine.store[dtype](heap + map.stored, heap + map.wide, n)
-    if (!isFlagged) return
-    const bits = new Uint32Array(memory.buffer, heap + map.wide, n)
-    const index = bits.findIndex(b => (b & 0x7fffffff) >= OVERFLOWING[dtype])
-    if (index >= 0) found({ source: null, index: from + index, value: new Float32Array(memory.buffer, heap + map.wide, n)[index]! })
+    const flag = (parametersOf(code, map) + code.layout.flags) / 4 + program.sources.length
+    const store = (n: number): void => void engine.store[dtype](heap + map.stored, heap + map.wide, n)
+    if (!isNative(dtype)) {
+      return (n, from) => {
+        store(n)
+        if (words[flag] !== 0) look(n, from)
+      }
+    }
+    return (n, from) => {
+      if (words[flag] === 0) return
+      prepare(job, load(program, job.pass, code.stage, 'wide'), map)(addresses, [heap + map.wide], n, from)
+      store(n)
+      look(n, from)
+    }
+
+    function look(n: number, from: number): void {
+      const index = words.subarray((heap + map.wide) / 4, (heap + map.wide) / 4 + n).findIndex(b => (b & 0x7fffffff) >= OVERFLOWING[dtype])
+      if (index >= 0) found({ source: null, index: from + index, value: floats[(heap + map.wide) / 4 + index]! })
+    }
   }
 
   /** The first value of a source's chunk that is not finite. */
@@ -317,9 +342,9 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
 
   /** A block's sum from its four lanes, which are cleared for the next block. */
   function takeSum(at: number): number {
-    const lanes = new Float64Array(memory.buffer, at, 4)
-    const total = lanes[0]! + lanes[2]! + (lanes[1]! + lanes[3]!)
-    lanes.fill(0)
+    const lane = at / 8
+    const total = doubles[lane]! + doubles[lane + 2]! + (doubles[lane + 1]! + doubles[lane + 3]!)
+    doubles.fill(0, lane, lane + 4)
     return total
   }
 
@@ -330,15 +355,5 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     const odd = new Uint32Array(memory.buffer, address + COUNTERS_BYTES / 2, half)
     for (let bin = 0; bin < half; bin++) total[bin] = total[bin]! + odd[bin]!
     return total
-  }
-
-  function word(at: number, value: number): void {
-    new Uint32Array(memory.buffer, at, 1)[0] = value
-  }
-  function wordAt(at: number): number {
-    return new Uint32Array(memory.buffer, at, 1)[0]!
-  }
-  function number(at: number, value: number): void {
-    new Float32Array(memory.buffer, at, 1)[0] = value
   }
 }

@@ -11,11 +11,11 @@ const SHARE = 32 // one element in 32 is looked at
 const MOST = 2 ** 20 // elements of a sample: brackets get no narrower from more that would matter
 const DEVIATIONS = 5 // the bracket reaches so many standard deviations of the sample's rank to either side: neighbours in a row are alike
 
-/** Where the pieces of the sample of a tensor of `size` elements begin: evenly spread, a function of the size alone. */
-export function piecesOf(size: number): readonly number[] {
-  const count = Math.floor(Math.min(MOST, size / SHARE) / PIECE)
-  return Array.from({ length: count }, (_, i) => Math.floor((i * (size - PIECE)) / Math.max(1, count - 1) / 16) * 16)
-}
+/** How many pieces the sample of a tensor of `size` elements has. */
+export const piecesIn = (size: number): number => Math.floor(Math.min(MOST, size / SHARE) / PIECE)
+
+/** Where a piece begins: they are evenly spread, a function of the size alone. kernels/assembly/count.ts computes the same. */
+export const pieceAt = (piece: number, size: number): number => Math.floor((piece * (size - PIECE)) / Math.max(1, piecesIn(size) - 1) / 16) * 16
 
 /** Numbers in [low, high). Many weights are equal (what fine-tuning changes is a few steps of bf16), so the ends are values of the sample, not rounder numbers. */
 export type Bracket = readonly [low: number, high: number]
@@ -75,15 +75,7 @@ export function createSelector(module?: WebAssembly.Module): Selector {
     const shift = Math.max(0, 32 - Math.clz32(most - least) - Math.log2(BUCKETS))
     const counts = new Uint32Array(memory.buffer, heap, 2 * BUCKETS).fill(0)
     kernels.count_keys(heap, start, n, least, shift)
-    let bucket = BUCKETS - 1
-    let passed = 0
-    const places = ranks.map(rank => {
-      for (let own = counts[bucket]! + counts[bucket + BUCKETS]!; passed + own < rank; own = counts[bucket]! + counts[bucket + BUCKETS]!) {
-        passed += own
-        bucket--
-      }
-      return { bucket, rank, passed }
-    })
+    const places = placesOf(counts, ranks)
     const [highest, lowest] = [places[0]!, places.at(-1)!]
     let near = 0
     for (let b = lowest.bucket; b <= highest.bucket; b++) near += counts[b]! + counts[b + BUCKETS]!
@@ -101,6 +93,33 @@ export function createSelector(module?: WebAssembly.Module): Selector {
       end,
     )
   }
+}
+
+interface Place {
+  readonly bucket: number
+  readonly rank: number
+  /** How many lie in higher buckets. */
+  readonly passed: number
+}
+
+/** The buckets of ranks that ascend, of two sets of counters. */
+function placesOf(counts: Uint32Array, ranks: readonly number[]): readonly Place[] {
+  const places: Place[] = []
+  let last: Place = { bucket: BUCKETS - 1, rank: 0, passed: 0 }
+  for (let i = 0; i < ranks.length; i++) {
+    last = placeFrom(counts, last, ranks[i]!)
+    places.push(last)
+  }
+  return places
+}
+
+function placeFrom(counts: Uint32Array, { bucket, passed }: Place, rank: number): Place {
+  for (let b = bucket, above = passed; b >= 0; b--) {
+    const own = counts[b]! + counts[b + BUCKETS]!
+    if (above + own >= rank) return { bucket: b, rank, passed: above }
+    above += own
+  }
+  throw new Error(`Merganser broke its own promise: rank ${rank} lies within what was counted. Please report this.`)
 }
 
 /** The bits of a float as an integer in the order of values: a negative float has all its bits but the sign flipped. Every NaN is the same, and positive. */

@@ -96,7 +96,7 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
     const known = startOf(program, task)
     const ports = portsOf(task, count, nonfinite)
     const resident = rereads(program) && residentBytes(program, task.size) <= memory.resident
-    if (resident) await runner.hold(program, known, ports)
+    if (resident) runner.hold(program, known)
     for (const [pass, spec] of program.passes.entries()) {
       const take = async (step: Step): Promise<readonly Partials[]> => [
         await runner.run({ program, pass, step, start: 0, end: task.size, known, key: task.key, resident }, ports, f => noteFound(nonfinite, task, f)),
@@ -107,17 +107,14 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
 
   function portsOf(task: Task, count: { read: number; written: number }, nonfinite: Map<string, Nonfinite>): Ports {
     const program = programs[task.program]!
+    const widths = program.sources.map(bytesOf)
     const copiesDoubles = program.copy && program.output === 'F64'
     return {
       read(slot, target, at) {
-        const { rows } = task.sources[slot]!
-        if (!rows) {
-          count.read += target.byteLength
-          return readElements(task, slot, target, at)
-        }
-        return gathered(task, slot, target, at).then(read => {
-          count.read += read
-        })
+        const { file, at: first, rows } = task.sources[slot]!
+        if (rows) return gathered(task, slot, target, at).then(read => void (count.read += read))
+        count.read += target.byteLength
+        return readerOf(file).read(target, first + at * widths[slot]!)
       },
       write(bytes, at) {
         count.written += bytes.byteLength

@@ -1,7 +1,10 @@
-import { parentPort, workerData } from 'node:worker_threads'
+import { parentPort } from 'node:worker_threads'
 import { MergeError } from '../errors.ts'
 import type { Partial } from './folds.ts'
 import { createUnitRunner, type Setup, type Unit, type UnitResult } from './units.ts'
+
+/** What a worker is told: first what it needs for all units, then one unit after the other. */
+export type Order = { readonly setup: Setup } | { readonly unit: Unit }
 
 /** What a worker answers: the result of a unit, or the error that ended it, as plain data. */
 export type Answer =
@@ -10,11 +13,16 @@ export type Answer =
 
 // A thread's whole life: take a unit, do it, answer.
 const port = parentPort!
+let setup: Setup | null = null
 let runner: ReturnType<typeof createUnitRunner> | null = null
-port.on('message', async (unit: Unit) => {
+port.on('message', async (order: Order) => {
+  if ('setup' in order) {
+    setup = order.setup
+    return
+  }
   try {
-    runner ??= createUnitRunner(workerData as Setup)
-    const result = await runner.run(unit)
+    runner ??= createUnitRunner(setup!) // here, where its errors are answered
+    const result = await runner.run(order.unit)
     port.postMessage({ result } satisfies Answer, result.partials.flatMap(buffersOf))
   } catch (cause) {
     const error =

@@ -23,6 +23,7 @@ export interface Kernels extends MatrixKernels {
   readonly count_high: (counters: Pointer, a: Pointer, n: number) => void
   readonly count_low: (counters: Pointer, prefix: number, a: Pointer, n: number) => void
   readonly count_keys: (counters: Pointer, a: Pointer, n: number, least: number, shift: number) => void
+  readonly copy_pieces: (d: Pointer, a: Pointer, width: number, size: number, pieces: number, first: number, end: number) => void
   readonly gather_keys: (d: Pointer, a: Pointer, n: number, least: number, shift: number, lowest: number, highest: number) => number
   readonly check_f32: (a: Pointer, n: number) => number
   readonly prepare: () => void

@@ -27,6 +27,8 @@ function foundation(e: Expression, sign: number, recipe: Recipe): string | null 
     }
     case 'call':
       return first([...(e.base ? [e.base] : []), ...e.arguments.map(a => a.expression)])
+    case 'function':
+      return first(e.arguments)
     case 'layers':
     case 'stage':
       return first([e.of])
@@ -60,6 +62,8 @@ export function leading(e: Expression): string | null {
       return leading(e.left) ?? leading(e.right)
     case 'call':
       return (e.base && leading(e.base)) ?? e.arguments.map(a => leading(a.expression)).find(m => m !== null) ?? null
+    case 'function':
+      return leading(e.arguments[0]!)
     case 'layers':
     case 'stage':
       return leading(e.of)

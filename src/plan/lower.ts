@@ -9,6 +9,7 @@ import { compileGlob } from '../recipe/glob.ts'
 import { faultAt } from '../recipe/locate.ts'
 import { resolveParameters, scalarAt } from '../recipe/parameters.ts'
 import type { Expression, Recipe, Rule } from '../recipe/recipe.ts'
+import { applyFunction, ratio } from './functions.ts'
 import { createMatching, type Matched, type Matching } from './matching.ts'
 import { missingTensor } from './missing.ts'
 import type { OpenedModels } from './open_models.ts'
@@ -166,10 +167,15 @@ export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor:
       case 'binary': {
         const [left, right] = [evaluate(e.left, place, context), evaluate(e.right, place, context)]
         if (left.op === 'constant' && right.op === 'constant') return Tensor.constant(fold(e.op, left.arg as number, right.arg as number))
-        return e.op === '+' ? left.add(right) : e.op === '-' ? left.sub(right) : e.op === '*' ? left.mul(right) : left.div(right)
+        return e.op === '+' ? left.add(right) : e.op === '-' ? left.sub(right) : e.op === '*' ? left.mul(right) : divide(left, right)
       }
       case 'call':
         return call(e, place, { ...context, isArgument: true })
+      case 'function':
+        return applyFunction(
+          e.name,
+          e.arguments.map(argument => evaluate(argument, place, context)),
+        )
       case 'layers':
       case 'stack':
       case 'modules':
@@ -233,6 +239,12 @@ interface Context {
 
 /** In the algebra [] means a number; a 0-d tensor is one element. */
 const algebraic = (shape: readonly number[]): readonly number[] => (shape.length === 0 ? [1] : shape)
+
+/** By a number that is written down, or by one that depends on norms. */
+function divide(left: Tensor, right: Tensor): Tensor {
+  if (right.op === 'constant') return left.div(right)
+  return left.space === 'number' ? ratio(left, right) : left.mul(ratio(Tensor.constant(1), right))
+}
 
 function fold(op: '+' | '-' | '*' | '/', a: number, b: number): number {
   return op === '+' ? a + b : op === '-' ? a - b : op === '*' ? a * b : a / b

@@ -1,6 +1,7 @@
 import { METHODS } from '../methods/_all.ts'
 import { readCall } from './call.ts'
 import { type Cursor, cursorAt, fault, isSign, made, nested, peek, type Scope, spanOf, take } from './cursor.ts'
+import { isFunction, readFunction } from './functions.ts'
 import { readGradient } from './gradient.ts'
 import { faultAt, suggest } from './locate.ts'
 import { own } from './lookup.ts'
@@ -10,7 +11,7 @@ import type { Placed, Token } from './tokens.ts'
 
 /**
  * Parses `+ - * / ( )`, numbers, gradients `[0.2, 0.8]`, names, calls `method(expression, …, parameter=value, …)`,
- * and layers put together: `stack(layers(model, start, end), …)`.
+ * functions `mean norm orthogonal scale_to`, and layers put together: `stack(layers(model, start, end), …)`.
  * Names are filled in by `scope`. Throws a MergeError at the fault. Whether the arithmetic makes sense is for check.ts.
  */
 export function parseExpression(placed: Placed, scope: Scope, depth = 0): Expression {
@@ -62,6 +63,7 @@ function readAtom(c: Cursor): Expression {
     case 'number':
       return { kind: 'number', value: Number(token.text), at: spanOf(c, token) }
     case 'name':
+      if (isSign(peek(c), '(') && isFunction(token.text)) return readFunction(c, token, token.text, readSum)
       if (isSign(peek(c), '(')) return isStacking(token.text) ? readStacking(c, token, readSum) : readCall(c, token, readSum)
       return readName(c, token)
     case 'quoted':

@@ -1,5 +1,6 @@
 import { METHODS } from '../methods/_all.ts'
 import type { AnyMethod } from '../methods/method.ts'
+import { FUNCTION_NAMES } from './functions.ts'
 import { faultAt, nearest } from './locate.ts'
 import type { At, SourceText } from './recipe.ts'
 
@@ -34,7 +35,7 @@ const MERGEKIT_PARAMETERS = [
 export function methodAt(source: SourceText, at: At, name: string): AnyMethod {
   const method = own(METHODS, name)
   if (method) return method
-  const near = nearest(name, Object.keys(METHODS))
+  const near = nearest(name, [...Object.keys(METHODS), ...FUNCTION_NAMES])
   throw faultAt(source, at, `unknown method "${name}"`, `${near === null ? '' : `did you mean "${near}"? `}${near === null ? 'all' : 'All'} methods: \`merganser methods\``)
 }
 

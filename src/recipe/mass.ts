@@ -28,6 +28,7 @@ export function numberAt(e: Expression, position: number): number | null {
   switch (e.kind) {
     case 'model':
     case 'call':
+    case 'function':
     case 'layers':
     case 'stack':
     case 'modules':
@@ -99,6 +100,8 @@ function weigh(e: Expression, recipe: Recipe, positions: readonly number[]): Wei
       return weighBinary(e, recipe, positions)
     case 'call':
       return weighCall(e, recipe, positions)
+    case 'function':
+      return weighFunction(e, recipe, positions)
     case 'layers':
     case 'stage':
     case 'stack':
@@ -127,9 +130,36 @@ function weighBinary(e: Extract<Expression, { kind: 'binary' }>, recipe: Recipe,
   } else if (e.op === '/' && right.at.some(n => n === 0)) {
     throw fail('divides by 0', right.at.every(n => n === 0) ? 'divide by another number' : 'choose a gradient that never passes 0')
   }
-  const at = left.at.map((l, i) => compute(e.op, l, right.at[i]!))
-  if (at.some(n => !Number.isFinite(n))) throw fail('the numbers here grow beyond what a computer can hold', 'write smaller numbers')
-  return { kind: left.kind === 'tensor' || right.kind === 'tensor' ? 'tensor' : 'number', at }
+  const at = left.at.map((l, i) => product(e.op, left, l, right, right.at[i]!))
+  const isTensor = left.kind === 'tensor' || right.kind === 'tensor'
+  if (isTensor && at.some(Number.isNaN))
+    throw fail('scales a model by a norm, whose value is only known when the merge runs', 'scale task vectors by norms: `base + norm(a)/norm(b)*b`, with task vectors a and b')
+  if (at.some(n => !Number.isFinite(n) && !Number.isNaN(n))) throw fail('the numbers here grow beyond what a computer can hold', 'write smaller numbers')
+  return { kind: isTensor ? 'tensor' : 'number', at }
+}
+
+/** NaN stands for a number that nobody knows yet: a norm. Times a task vector it gives one. */
+function product(op: '+' | '-' | '*' | '/', left: Weighed, l: number, right: Weighed, r: number): number {
+  const isVector = (of: Weighed, mass: number): boolean => of.kind === 'tensor' && Math.abs(mass) <= TOLERANCE
+  if (op === '*' && Number.isNaN(l * r) && (isVector(left, l) || isVector(right, r))) return 0
+  return op === '/' && Number.isNaN(r) && isVector(left, l) ? 0 : compute(op, l, r)
+}
+
+/** A mean weighs what its arguments weigh on average. The other functions are for task vectors, of which a norm is a number. */
+function weighFunction(e: Extract<Expression, { kind: 'function' }>, recipe: Recipe, positions: readonly number[]): Weighed {
+  const weighed = e.arguments.map(argument => {
+    const own = weigh(argument, recipe, positions)
+    const place = show(argument, recipe.source)
+    if (own.kind === 'number') throw faultAt(recipe.source, argument.at, `an argument of ${e.name} is a number`, 'its arguments are task vectors such as `math - base`')
+    if (e.name !== 'mean' && !isAll(own.at, 0))
+      throw faultAt(recipe.source, argument.at, `${e.name} is for task vectors, and \`${place}\` is a ${nounOf(own)}`, 'subtract the base: `math - base`')
+    return own
+  })
+  const [first] = weighed
+  const other = e.arguments.find((_, i) => nounOf(weighed[i]!) !== nounOf(first!))
+  if (other) throw faultAt(recipe.source, other.at, 'mean mixes models and task vectors', 'make all arguments models, or all task vectors such as `math - base`')
+  if (e.name === 'norm') return { kind: 'number', at: positions.map(() => Number.NaN) }
+  return { kind: 'tensor', at: positions.map((_, i) => weighed.reduce((sum, w) => sum + w.at[i]!, 0) / weighed.length) }
 }
 
 function weighCall(e: Call, recipe: Recipe, positions: readonly number[]): Weighed {

@@ -1,3 +1,4 @@
+import { secondOf } from './functions.ts'
 import type { Argument, Expression, Scalar, Setting, SourceText } from './recipe.ts'
 
 const SUM = 1
@@ -49,6 +50,11 @@ function writeBare(e: Expression, source: SourceText | undefined): [string, numb
     }
     case 'call':
       return [`${e.method}(${[...e.arguments.map(a => write(a.expression, SUM, source)), ...showParameters(e, source)].join(', ')})`, ATOM]
+    case 'function': {
+      const [first, ...rest] = e.arguments.map(a => write(a, SUM, source))
+      const second = secondOf(e.name)
+      return [`${e.name}(${[first, ...rest.map(text => (second ? `${second}=${text}` : text))].join(', ')})`, ATOM]
+    }
     case 'layers':
       return [`layers(${write(e.of, SUM, source)}, ${e.start}, ${e.end})`, ATOM]
     case 'stack':
@@ -83,7 +89,7 @@ const showScalar = (value: Scalar): string => (typeof value === 'number' ? Strin
 function nameAt(e: Expression, source: SourceText): string | null {
   if (e.kind === 'binary' && e.left.at.line === e.at.line && e.left.at.column === e.at.column) return null // written out here
   const text = source.text.split('\n')[e.at.line - 1]?.slice(e.at.column - 1, e.at.end - 1) ?? ''
-  if (e.kind === 'call' && text === e.method) return null
+  if ((e.kind === 'call' && text === e.method) || (e.kind === 'function' && text === e.name)) return null
   if (e.kind === 'model' && text.replace(/^[`"]|[`"]$/g, '') === e.model) return null
   return NAME.test(text) || /^(`[^`]*`|"[^"]*")$/.test(text) ? text : null
 }

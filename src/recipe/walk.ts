@@ -12,6 +12,8 @@ export function childrenOf(e: Expression): readonly Expression[] {
       return [e.left, e.right]
     case 'call':
       return [...e.arguments.map(a => a.expression), ...(e.base ? [e.base] : [])]
+    case 'function':
+      return e.arguments
     case 'layers':
     case 'stage':
       return [e.of]

@@ -108,3 +108,17 @@ export function gather_keys(d: usize, a: usize, n: i32, least: i32, shift: i32, 
   }
   return <i32>((d - from) >>> 2)
 }
+
+/** Copies pieces [first, end) of the sample of `size` elements of `width` bytes at `a` side by side. A piece has 64 elements: see execute/select.ts. */
+export function copy_pieces(d: usize, a: usize, width: i32, size: f64, pieces: f64, first: i32, end: i32): void {
+  const bytes = <usize>width << 6
+  for (let piece = first; piece < end; piece++) {
+    const from = a + <usize>(Math.floor((<f64>piece * (size - 64)) / Math.max(1, pieces - 1) / 16) * 16) * <usize>width
+    for (let i: usize = 0; i < bytes; i += 64, d += 64) {
+      v128.store(d, v128.load(from + i))
+      v128.store(d, v128.load(from + i, 16), 16)
+      v128.store(d, v128.load(from + i, 32), 32)
+      v128.store(d, v128.load(from + i, 48), 48)
+    }
+  }
+}

@@ -1,0 +1,6 @@
+// Written by `npm run generate`. Do not edit.
+import type { Preset } from './preset.ts'
+import toy from './toy.ts'
+
+/** Every preset: the files of this folder. */
+export const PRESETS: Readonly<Record<string, Preset>> = { toy }
