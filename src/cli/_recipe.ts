@@ -15,6 +15,7 @@ import { harmless, plural } from './_text.ts'
 /** Flags of every command that takes a recipe. */
 export const RECIPE_FLAGS: Readonly<Record<string, Flag>> = {
   model: { doc: 'A model of an expression; once for each.', value: 'NAME=PATH', multiple: true },
+  rename: { doc: 'What a model’s tensors are to be called (for an expression): docs/structure.md.', value: "NAME='{strip: language_model.}'", multiple: true },
   dtype: { doc: 'Dtype of the output (for an expression).', value: 'bf16' },
   'shard-size': { doc: 'Begin a new file after so many bytes (for an expression).', value: '5GB' },
   seed: { doc: 'Seed of random methods (for an expression).', value: 'N' },
@@ -49,11 +50,12 @@ export async function prepare(text: string, { values }: Arguments, opened: (chec
 }
 
 async function readRecipe(text: string, values: Arguments['values']): Promise<{ recipe: string; options: ParseOptions; folder: string | null }> {
-  const models = readFlags((values['model'] as readonly string[] | undefined) ?? [])
+  const models = readFlags('model', values['model'], 'PATH', 'base=models/llama')
+  const rename = readFlags('rename', values['rename'], '{…}', "vlm='{strip: language_model.}'")
   const status = await statPath(text).catch(() => null) // an expression may be no possible path at all
   if (status && !status.isFolder) {
     // also a pipe: `<(…)`, /dev/stdin
-    for (const flag of ['model', 'dtype', 'shard-size', 'seed']) {
+    for (const flag of ['model', 'rename', 'dtype', 'shard-size', 'seed']) {
       if (values[flag] !== undefined) throw new UsageError(`--${flag} goes with an expression, but ${text} is a recipe file`, 'say it in the recipe instead')
     }
     return { recipe: await readText(text), options: { name: text }, folder: folderOf(text) }
@@ -68,7 +70,7 @@ async function readRecipe(text: string, values: Arguments['values']): Promise<{ 
     ...(values['shard-size'] === undefined ? {} : { shardSize: readShardSize(values['shard-size'] as string) }),
   }
   const seed = values['seed'] === undefined ? {} : { seed: readSeed('seed', values['seed'] as string) }
-  return { recipe: text, options: { name: 'expression', models, output, ...seed }, folder: null }
+  return { recipe: text, options: { name: 'expression', models, rename, output, ...seed }, folder: null }
 }
 
 function readShardSize(text: string): number {
@@ -77,14 +79,15 @@ function readShardSize(text: string): number {
   return bytes
 }
 
-function readFlags(given: readonly string[]): Record<string, string> {
-  const models = new Map<string, string>() // not an object: a name may be `__proto__`
-  for (const text of given) {
+/** The flags `--FLAG NAME=VALUE`, by name. */
+function readFlags(flag: string, given: Arguments['values'][string], value: string, example: string): Record<string, string> {
+  const found = new Map<string, string>() // not an object: a name may be `__proto__`
+  for (const text of (given as readonly string[] | undefined) ?? []) {
     const at = text.indexOf('=')
-    if (at <= 0 || at === text.length - 1) throw new UsageError(`--model "${text}" is not NAME=PATH`, 'write e.g. --model base=models/llama')
+    if (at <= 0 || at === text.length - 1) throw new UsageError(`--${flag} "${text}" is not NAME=${value}`, `write e.g. --${flag} ${example}`)
     const name = text.slice(0, at)
-    if (models.has(name)) throw new UsageError(`--model ${name} is given twice`, 'give each model a name of its own')
-    models.set(name, text.slice(at + 1))
+    if (found.has(name)) throw new UsageError(`--${flag} ${name} is given twice`, flag === 'model' ? 'give each model a name of its own' : 'keep one of the two')
+    found.set(name, text.slice(at + 1))
   }
-  return Object.fromEntries(models)
+  return Object.fromEntries(found)
 }

@@ -17,6 +17,7 @@ import type { Matched, VocabularyTable } from './matching.ts'
 import { notesOf } from './notes.ts'
 import { checkVocabulary } from './one_vocabulary.ts'
 import type { OpenedModels } from './open_models.ts'
+import { ownNames } from './own_names.ts'
 import { type Compiled, compile, compileCopy } from './passes.ts'
 import { isByRows, type Program, rereads, sourcesOf } from './program.ts'
 import { provenance } from './provenance.ts'
@@ -123,7 +124,8 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
   checkVocabulary(recipe, checkpoints.get(donor)!, lowered)
 
   const inputs = inputFiles(checkpoints)
-  const placeable = [...lowered].map(([name, { shape }]) => ({ name, shape, dtype: outputDType(lowered.get(name)!) }))
+  const matchedAs = ownNames(checkpoints.get(donor)!, [...lowered.keys()])
+  const placeable = [...matchedAs].map(([name, as]) => ({ name, shape: lowered.get(as)!.shape, dtype: outputDType(lowered.get(as)!) }))
   const outputs = layOut(placeable, provenance(recipe, checkpoints, donor), recipe.output.shardSize)
   const { tasks, programs } = compileAll()
   const rowMaps = tasks.some(task => task.sources.some(source => source.rows)) ? lowering.matching!.maps : []
@@ -157,7 +159,8 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
     const programs: Program[] = []
     const tasks = outputs.flatMap((file, f) =>
       file.tensors.map(({ name, dtype, shape, at }): Task => {
-        const { root, inputs: read, copyOf, matched } = lowered.get(name)!
+        const as = matchedAs.get(name)!
+        const { root, inputs: read, copyOf, matched } = lowered.get(as)!
         const dtypes = read.map(input => tensorOf(input).dtype)
         const isCopy = copyOf !== null && dtypes[root.arg as number] === dtype
         const used = isCopy ? [copyOf] : read
@@ -174,7 +177,7 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
           const { file, at: start } = placeOf(input)
           return { file, at: start, model: input.model, ...(matched ? gatheredFor(input, matched) : {}) }
         })
-        return { name, shape, size: sizeOf(shape), program: known.index, sources, constants: known.constants, key: randomKey(recipe.seed, name), output: { file: f, at } }
+        return { name, shape, size: sizeOf(shape), program: known.index, sources, constants: known.constants, key: randomKey(recipe.seed, as), output: { file: f, at } }
       }),
     )
     return { tasks, programs }

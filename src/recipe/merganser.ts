@@ -4,6 +4,7 @@ import { faultAt } from './locate.ts'
 import { type Let, modelNamed, nameFault, scopeOf } from './names.ts'
 import type { Expression, ModelRef, Note, Recipe, Rule, SourceText } from './recipe.ts'
 import { readReference, referenceOf, referenceText } from './references.ts'
+import { readRename } from './rename.ts'
 import { expressionOf, readRules } from './rules.ts'
 import { readChatTemplate, readTokenizer } from './tokenizer.ts'
 import { modelsIn, modelsInRules } from './walk.ts'
@@ -57,7 +58,9 @@ function readModels(source: SourceText, root: MapValue): Models {
 
 function readPath(source: SourceText, { key, value }: Entry): ModelRef {
   if (value.kind !== 'map') return referenceOf(textOf(source, value, `the path of ${key}`, `${key}: path/to/model`), value.at)
-  return readReference(source, value, key)
+  const rename = entryOf(value, 'rename')
+  const reference = readReference(source, { ...value, entries: new Map([...value.entries].filter(([field]) => field !== 'rename')) }, key)
+  return rename ? { ...reference, rename: readRename(source, rename) } : reference
 }
 
 function nameOf(source: SourceText, { key, keyAt }: Entry): string {

@@ -85,8 +85,35 @@ export interface ModelRef {
   readonly lora: { readonly path: string; readonly revision: string | null } | null
   /** Set where it leads to an adapter alone, which is a task vector. Only its folder tells, so whoever has looked says it to `parse`. */
   readonly isAdapter?: true
+  /** What the recipe calls its tensors, where not by their own names. */
+  readonly rename?: Rename
   /** Null when it was named on the command line or in code, not in the text. */
   readonly at: At | null
+}
+
+/**
+ * How a model's tensors get other names, in four steps: `strip` takes a beginning away, and where it is given only the tensors that have it are
+ * renamed at all; each `regex` in turn; `layers` counts the layers anew; `add` puts a beginning in front. Plain data.
+ */
+export interface Rename {
+  readonly strip: string | null
+  readonly regex: readonly { readonly from: string; readonly to: string }[]
+  readonly layers: LayerRename | null
+  readonly add: string | null
+  /** Null when it was given on the command line or in code. */
+  readonly at: At | null
+}
+
+/** New indices for the layers of one stack. With `map` there is neither `skip` nor `gaps`. */
+export interface LayerRename {
+  /** What the names of the layers begin with, after `strip` and `regex`; null where there is one stack. */
+  readonly of: string | null
+  /** Layers of this model that are left out of the count, by their own indices. */
+  readonly skip: readonly number[]
+  /** New indices that no layer gets. */
+  readonly gaps: readonly number[]
+  /** Own index and new one; layers that it does not name are left out of the count. */
+  readonly map: readonly (readonly [number, number])[] | null
 }
 
 /** What to do with some tensors instead of the recipe's main formula. The first rule that matches a tensor wins. */
