@@ -1,7 +1,6 @@
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { folderSink } from '../src/bytes/folder.ts'
-import { open } from '../src/checkpoint/checkpoint.ts'
 import { execute } from '../src/execute/execute.ts'
 import { openModels } from '../src/plan/open_models.ts'
 import { plan } from '../src/plan/plan.ts'

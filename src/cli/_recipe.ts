@@ -7,8 +7,9 @@ import { openModels } from '../plan/open_models.ts'
 import { findAdapters } from '../plan/open_reference.ts'
 import { type Plan, plan } from '../plan/plan.ts'
 import { MIN_SHARD_BYTES } from '../recipe/fields.ts'
+import { suggest } from '../recipe/locate.ts'
 import { type ParseOptions, parse, readReferences } from '../recipe/parse.ts'
-import type { Recipe } from '../recipe/recipe.ts'
+import { type Recipe, VOCABULARY_POLICIES, type VocabularyPolicy } from '../recipe/recipe.ts'
 import { type Arguments, type Flag, readBytes, readCount, readSeed, UsageError } from './_command.ts'
 import { harmless, plural } from './_text.ts'
 
@@ -16,6 +17,7 @@ import { harmless, plural } from './_text.ts'
 export const RECIPE_FLAGS: Readonly<Record<string, Flag>> = {
   model: { doc: 'A model of an expression; once for each.', value: 'NAME=PATH', multiple: true },
   rename: { doc: 'What a model’s tensors are to be called (for an expression): docs/structure.md.', value: "NAME='{strip: language_model.}'", multiple: true },
+  vocab: { doc: 'What becomes of different vocabularies (for an expression): skip, common or union.', value: 'common' },
   dtype: { doc: 'Dtype of the output (for an expression).', value: 'bf16' },
   'shard-size': { doc: 'Begin a new file after so many bytes (for an expression).', value: '5GB' },
   seed: { doc: 'Seed of random methods (for an expression).', value: 'N' },
@@ -55,7 +57,7 @@ async function readRecipe(text: string, values: Arguments['values']): Promise<{ 
   const status = await statPath(text).catch(() => null) // an expression may be no possible path at all
   if (status && !status.isFolder) {
     // also a pipe: `<(…)`, /dev/stdin
-    for (const flag of ['model', 'rename', 'dtype', 'shard-size', 'seed']) {
+    for (const flag of ['model', 'rename', 'vocab', 'dtype', 'shard-size', 'seed']) {
       if (values[flag] !== undefined) throw new UsageError(`--${flag} goes with an expression, but ${text} is a recipe file`, 'say it in the recipe instead')
     }
     return { recipe: await readText(text), options: { name: text }, folder: folderOf(text) }
@@ -69,8 +71,15 @@ async function readRecipe(text: string, values: Arguments['values']): Promise<{ 
     ...(values['dtype'] === undefined ? {} : { dtype: outputDType(values['dtype'] as string, { where: '--dtype' }) }),
     ...(values['shard-size'] === undefined ? {} : { shardSize: readShardSize(values['shard-size'] as string) }),
   }
+  const vocab = values['vocab'] === undefined ? {} : { vocab: readPolicy(values['vocab'] as string) }
   const seed = values['seed'] === undefined ? {} : { seed: readSeed('seed', values['seed'] as string) }
-  return { recipe: text, options: { name: 'expression', models, rename, output, ...seed }, folder: null }
+  return { recipe: text, options: { name: 'expression', models, rename, output, ...seed, ...vocab }, folder: null }
+}
+
+function readPolicy(text: string): VocabularyPolicy {
+  const policy = VOCABULARY_POLICIES.find(p => p === text)
+  if (!policy) throw new UsageError(`--vocab "${text}" is no policy of vocabularies`, suggest(text, VOCABULARY_POLICIES, 'policies'))
+  return policy
 }
 
 function readShardSize(text: string): number {

@@ -4,7 +4,7 @@ import { bytesOf } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import { headerOf } from '../formats/safetensors.ts'
 import { createEngine, KERNELS } from '../kernels/kernels.ts'
-import { bytesGathered } from '../plan/gathered.ts'
+import { bytesGathered, bytesKept } from '../plan/gathered.ts'
 import type { Plan, Task } from '../plan/plan.ts'
 import type { Program } from '../plan/program.ts'
 import { BLOCK, blockOf } from '../plan/tiling.ts'
@@ -172,6 +172,7 @@ function bytesLeft(plan: Plan, finished: ReadonlySet<number>): { read: number; w
       const { rows } = task.sources[i]!
       read += rows ? bytesGathered(plan.rowMaps[rows.map]!, rows).rows : task.size * bytesOf(dtype)
     }
+    if (task.kept) read += bytesKept(plan.rowMaps[task.kept.map]!, task.kept)
     written += task.size * bytesOf(program.output)
   }
   return { read, written }

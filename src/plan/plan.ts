@@ -9,7 +9,7 @@ import { DEFAULT_MEMORY, type MemoryPlan, planMemory, residentBytes } from './bu
 import { type Companion, companionsOf } from './companions.ts'
 import { checkCompatible } from './compatible.ts'
 import { chooseDonor } from './donor.ts'
-import { bytesGathered, type Gathered, gatherBytes, type Table } from './gathered.ts'
+import { bytesGathered, bytesKept, type Gathered, gatherBytes, type Kept, type Table } from './gathered.ts'
 import { indexOf, layOut, type OutputFile } from './layout.ts'
 import { lowRankBytes, lowRankFiles } from './low_rank.ts'
 import { createLowering, type Input, type Lowered } from './lower.ts'
@@ -53,6 +53,8 @@ export interface Task {
   readonly size: number
   readonly program: number
   readonly sources: readonly TaskSource[]
+  /** Rows that are not computed, but stay as they are in one model: those of tokens that not all models share. */
+  readonly kept?: Kept
   readonly constants: readonly number[]
   readonly key: readonly [number, number]
   /** Index into `outputs`, and first byte. */
@@ -128,7 +130,7 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
   const placeable = [...matchedAs].map(([name, as]) => ({ name, shape: lowered.get(as)!.shape, dtype: outputDType(lowered.get(as)!) }))
   const outputs = layOut(placeable, provenance(recipe, checkpoints, donor), recipe.output.shardSize)
   const { tasks, programs } = compileAll()
-  const rowMaps = tasks.some(task => task.sources.some(source => source.rows)) ? lowering.matching!.maps : []
+  const rowMaps = tasks.some(task => task.kept || task.sources.some(source => source.rows)) ? lowering.matching!.maps : []
   const memory = memoryFor(tasks, programs, rowMaps, lowRankBytes(lowRankFiles(inputs.files)), options)
   const companions = companionsOf(recipe, checkpoints, donor, lowered, indexOf(outputs), lowering)
   const written = outputs.reduce((sum, file) => sum + file.size, 0)
@@ -177,7 +179,18 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
           const { file, at: start } = placeOf(input)
           return { file, at: start, model: input.model, ...(matched ? gatheredFor(input, matched) : {}) }
         })
-        return { name, shape, size: sizeOf(shape), program: known.index, sources, constants: known.constants, key: randomKey(recipe.seed, as), output: { file: f, at } }
+        const kept = matched && !isCopy ? keptFor(matched) : null
+        return {
+          name,
+          shape,
+          size: sizeOf(shape),
+          program: known.index,
+          sources,
+          ...(kept ? { kept } : {}),
+          constants: known.constants,
+          key: randomKey(recipe.seed, as),
+          output: { file: f, at },
+        }
       }),
     )
     return { tasks, programs }
@@ -193,6 +206,10 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
     const model = of.findIndex(other => other.model === input.model)
     const height = sizeOf(tensorOf(input).shape) / width
     return isIdentity(lowering.matching!.maps[map]!, model, height) ? {} : { rows: { map, model, width, tables: of.map(placeOf) } }
+  }
+
+  function keptFor({ map, of, width, keeps }: Matched): Kept | null {
+    return keeps === null ? null : { map, model: keeps, width, tables: of.map(placeOf), dtype: tensorOf(of[keeps]!).dtype as FloatDType } // rows are matched of floats only
   }
 
   function tensorOf({ model, tensor }: Input): CheckpointTensor {
@@ -260,5 +277,5 @@ function bytesRead(task: Task, program: Program, maps: readonly RowMap[], thread
   const sources = task.sources.map(({ rows }, i) => (rows ? bytesGathered(maps[rows.map]!, rows) : { rows: task.size * bytesOf(program.sources[i]!), mean: 0 }))
   const means = sources.reduce((sum, source) => sum + source.mean * threads, 0)
   const passes = program.copy ? [[0]] : program.passes.map(sourcesOf)
-  return means + passes.flat().reduce((sum, source) => sum + sources[source]!.rows, 0)
+  return means + (task.kept ? bytesKept(maps[task.kept.map]!, task.kept) : 0) + passes.flat().reduce((sum, source) => sum + sources[source]!.rows, 0)
 }

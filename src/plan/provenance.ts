@@ -32,5 +32,13 @@ export function recipeText(recipe: Recipe): string {
     ...(tokenizerFrom === null ? [] : [`tokenizer_from: ${quoted(tokenizerFrom)}`]),
   ]
   const outputLine = output.length > 0 ? [`output: { ${output.join(', ')} }`] : []
-  return ['models:', ...models, `merge: ${quoted(recipe.source.text)}`, ...outputLine, `seed: ${recipe.seed}`, ''].join('\n')
+  return [
+    'models:',
+    ...models,
+    `merge: ${quoted(recipe.source.text)}`,
+    ...outputLine,
+    ...(recipe.vocabulary ? [`vocab: ${recipe.vocabulary.policy}`] : []),
+    `seed: ${recipe.seed}`,
+    '',
+  ].join('\n')
 }

@@ -7,9 +7,10 @@ import { own } from './lookup.ts'
 import { unusedNotes } from './merganser.ts'
 import { nameFault, scopeOf } from './names.ts'
 import { placedAlone } from './placed.ts'
-import type { Expression, ModelRef, Recipe, SourceText } from './recipe.ts'
+import type { Expression, ModelRef, Recipe, SourceText, VocabularyPolicy } from './recipe.ts'
 import { referenceOf } from './references.ts'
 import { type RenameOptions, readLoneRename } from './rename.ts'
+import { requestOf } from './vocabulary.ts'
 import { readYaml } from './yaml.ts'
 
 export interface ParseOptions {
@@ -19,6 +20,8 @@ export interface ParseOptions {
   readonly models?: Readonly<Record<string, string>>
   /** With `models`: how the tensors of some are to be called, by model; as `rename:` in a recipe, as text or as values. */
   readonly rename?: Readonly<Record<string, string | RenameOptions>>
+  /** With `models`: what becomes of different vocabularies, as `vocab:` in a recipe. */
+  readonly vocab?: VocabularyPolicy
   /** Taken instead of what the recipe says. */
   readonly output?: Partial<Recipe['output']>
   readonly seed?: number
@@ -58,8 +61,8 @@ function sourceOf(text: string, { name, models }: ParseOptions): SourceText {
   return { name: name ?? (models ? 'expression' : 'recipe'), text: text.replace(/^\ufeff/, '') }
 }
 
-const readAny = (source: SourceText, { models, rename }: ParseOptions): { recipe: Recipe; lets: readonly Expression[] } =>
-  models ? readExpression(source, models, rename ?? {}) : readYaml(source)
+const readAny = (source: SourceText, { models, rename, vocab }: ParseOptions): { recipe: Recipe; lets: readonly Expression[] } =>
+  models ? readExpression(source, models, rename ?? {}, vocab ?? null) : readYaml(source)
 
 const marked = (models: Recipe['models'], adapters: ReadonlySet<string>): Recipe['models'] =>
   Object.fromEntries(Object.entries(models).map(([name, reference]) => [name, adapters.has(name) ? { ...reference, isAdapter: true } : reference]))
@@ -68,6 +71,7 @@ function readExpression(
   source: SourceText,
   paths: Readonly<Record<string, string>>,
   renames: NonNullable<ParseOptions['rename']>,
+  vocab: VocabularyPolicy | null,
 ): { recipe: Recipe; lets: readonly Expression[] } {
   const models: Readonly<Record<string, ModelRef>> = Object.fromEntries(
     Object.entries(paths).map(([name, path]) => {
@@ -83,7 +87,8 @@ function readExpression(
   const merge = parseExpression(placedAlone(source), scopeOf(source, models, []))
   const output = { dtype: null, shardSize: DEFAULT_SHARD_BYTES, configFrom: null, tokenizerFrom: null }
   const notes = unusedNotes(models, merge, [], output, null)
-  return { recipe: { form: 'expression', source, models, merge, rules: [], stages: [], output, tokenizer: null, chatTemplate: null, seed: 0, notes }, lets: [] }
+  const vocabularies = vocab ? requestOf({ policy: vocab, tokens: {}, at: merge.at }) : { vocabulary: null, tokenizer: null }
+  return { recipe: { form: 'expression', source, models, merge, rules: [], stages: [], output, ...vocabularies, chatTemplate: null, seed: 0, notes }, lets: [] }
 }
 
 function checkOptions({ models, output, seed }: Recipe): void {

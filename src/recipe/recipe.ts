@@ -147,6 +147,8 @@ export interface Recipe {
   }
   /** Null keeps each row of an embedding where it is. */
   readonly tokenizer: TokenizerRequest | null
+  /** What was asked of vocabularies in Merganser's own form; but for `skip`, `tokenizer` says the rest of it. */
+  readonly vocabulary: VocabularyRequest | null
   /** Null keeps the template that comes with the tokenizer. */
   readonly chatTemplate: ChatTemplateRequest | null
   readonly seed: number
@@ -158,6 +160,21 @@ export interface Note {
   readonly text: string
   readonly at: At | null
 }
+
+/**
+ * What becomes of embeddings and heads whose models have different vocabularies. The base here is the model that the merge builds on.
+ * - `skip`: they are not merged; those of the base stay.
+ * - `common`: the base's vocabulary. Rows of tokens that all models share are merged, all others stay as they are in the base.
+ * - `union`: the base's vocabulary and, appended, what only other models have. A token of one model keeps that model's row.
+ */
+export interface VocabularyRequest {
+  readonly policy: VocabularyPolicy
+  /** By model: what the base calls some of its tokens. */
+  readonly tokens: Readonly<Record<string, Readonly<Record<string, string>>>>
+  readonly at: At
+}
+export const VOCABULARY_POLICIES = ['skip', 'common', 'union'] as const
+export type VocabularyPolicy = (typeof VOCABULARY_POLICIES)[number]
 
 /** What a recipe asks of the output's vocabulary. Plain data. */
 export interface TokenizerRequest {
