@@ -3,6 +3,7 @@ import { folderOf, readText, statPath, workingFolder } from '../bytes/file.ts'
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
 import { outputDType } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
+import { type Comparison, compareModels, isUnsettled } from '../plan/comparison.ts'
 import { openModels } from '../plan/open_models.ts'
 import { findAdapters } from '../plan/open_reference.ts'
 import { type Plan, plan } from '../plan/plan.ts'
@@ -31,6 +32,13 @@ export interface Prepared {
   readonly plan: Plan
 }
 
+export interface Watch {
+  /** Told before the plan is made. */
+  readonly opened?: (checkpoints: Iterable<Checkpoint>, threads: number) => void
+  /** Told before an error is thrown for tensors that the recipe does not settle. */
+  readonly refused?: (comparison: Comparison, error: MergeError) => void
+}
+
 const MAX_NOTES = 20 // a recipe of many rules may have a note for each
 
 /** The notes of a plan for people. */
@@ -39,16 +47,25 @@ export function shownNotes(notes: readonly string[]): readonly string[] {
   return [...notes.slice(0, MAX_NOTES).map(note => harmless(note)), ...(more > 0 ? [`and ${plural(more, 'more note', 'more notes')}: \`merganser plan … --json\` lists all`] : [])]
 }
 
-/** From a recipe file or an expression on the command line to a plan: everything that reads headers only. `opened` is told before the plan is made. */
-export async function prepare(text: string, { values }: Arguments, opened: (checkpoints: Iterable<Checkpoint>, threads: number) => void = () => {}): Promise<Prepared> {
+/** From a recipe file or an expression on the command line to a plan: everything that reads headers only. */
+export async function prepare(text: string, { values }: Arguments, { opened, refused }: Watch = {}): Promise<Prepared> {
   const { recipe: source, options, folder } = await readRecipe(text, values)
   const from = [...new Set([workingFolder(), folder ?? workingFolder()])]
   const recipe = parse(source, { ...options, adapters: await findAdapters(readReferences(source, options), { from }) })
   const checkpoints = await openModels(recipe, { from })
   const threads = values['threads'] === undefined ? availableParallelism() : readCount('threads', values['threads'] as string)
-  opened(checkpoints.values(), threads)
+  opened?.(checkpoints.values(), threads)
   const memory = values['memory'] === undefined ? undefined : readBytes('memory', values['memory'] as string)
-  return { recipe, checkpoints, plan: plan(recipe, checkpoints, { threads, memory }) }
+  try {
+    return { recipe, checkpoints, plan: plan(recipe, checkpoints, { threads, memory }) }
+  } catch (error) {
+    if (!(error instanceof MergeError)) throw error
+    const comparison = compareModels(recipe, checkpoints)
+    if (!comparison?.lines.some(isUnsettled)) throw error
+    if (!refused) throw new MergeError(error.what, { ...error.details, fix: `${error.details.fix}; \`merganser plan\` shows which tensors match, and what to write` })
+    refused(comparison, error)
+    throw error
+  }
 }
 
 async function readRecipe(text: string, values: Arguments['values']): Promise<{ recipe: string; options: ParseOptions; folder: string | null }> {

@@ -23,7 +23,7 @@ export default {
   async run(args) {
     const [recipe, out] = args.positionals as [string, string]
     const { values } = args
-    const prepared = await prepare(recipe, args, warm)
+    const prepared = await prepare(recipe, args, { opened: warm })
     const json = values['json'] === true
     const say = (event: object): void => void (json && process.stdout.write(`${JSON.stringify(event)}\n`))
     for (const text of prepared.plan.notes) say({ kind: 'note', text })
