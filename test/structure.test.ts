@@ -73,7 +73,12 @@ describe('a text reward model and a vision-language model', () => {
   })
   writeModel(
     join(folder, 'rm'),
-    { 'model.embed_tokens.weight': f32([10, 10, 12, 12], [2, 2]), ...norms('model.layers', [0, 1, 2, 3], 100), 'model.norm.weight': f32([8, 8]), 'score.weight': f32([5, 6], [1, 2]) },
+    {
+      'model.embed_tokens.weight': f32([10, 10, 12, 12], [2, 2]),
+      ...norms('model.layers', [0, 1, 2, 3], 100),
+      'model.norm.weight': f32([8, 8]),
+      'score.weight': f32([5, 6], [1, 2]),
+    },
     { 'config.json': '{"architectures": ["LlamaForSequenceClassification"], "model_type": "llama", "num_hidden_layers": 4, "vocab_size": 2}', ...tokens(['a', 'b']) },
   )
   writeModel(

@@ -45,7 +45,7 @@ export interface Comparison {
 
 /**
  * Which tensors the models of a recipe share, by name and shape, what becomes of each, and what to write where that is not settled. Null for
- * one model, and for recipes that put layers together themselves. Never refuses what `plan` would refuse.
+ * one model, for recipes that put layers together themselves, and where something else than tensors keeps the merge from being planned.
  *
  * @example
  * const recipe = parse('0.5*rm + 0.5*code', { models: { rm: 'zoo/text/rm', code: 'zoo/text/code' } })
@@ -55,15 +55,16 @@ export function compareModels(recipe: Recipe, models: OpenedModels): Comparison 
   if (models.size < 2 || [recipe.merge].flatMap(partsOf).some(({ kind }) => kind === 'layers' || kind === 'stack' || kind === 'modules')) return null
   const donor = chooseDonor(recipe)
   const lines = linesOf(recipe, models, donor)
+  if (!lines) return null
   return { models: [...models.keys()], lines, proposals: lines.some(isUnsettled) ? propose(recipe, models, donor) : [] }
 }
 
 export const isUnsettled = ({ outcome }: ComparisonLine): boolean => outcome === 'unsettled'
 
-function linesOf(recipe: Recipe, models: OpenedModels, donor: string): readonly ComparisonLine[] {
+function linesOf(recipe: Recipe, models: OpenedModels, donor: string): readonly ComparisonLine[] | null {
   const lowering = tryLowering(recipe, models, donor)
-  const names = lowering?.names ?? [...new Set([donor, ...models.keys()].flatMap(model => [...models.get(model)!.tensors.keys()]))]
-  const kinds = new Map(names.map(name => [name, JSON.stringify(stateOf(models, lowering, name))]))
+  if (!lowering) return null
+  const kinds = new Map(lowering.names.map(name => [name, JSON.stringify(stateOf(models, lowering, name))]))
   const layerOf = (name: string) => [models.get(donor)!, ...models.values()].map(({ layers }) => layers.of(name)).find(layer => layer !== null) ?? null
   return groupNames(kinds, layerOf).map(({ pattern, kind, names: members }) => ({ tensors: pattern, count: members.length, ...(JSON.parse(kind) as ReturnType<typeof stateOf>) })) // what stateOf gave
 }
@@ -78,7 +79,7 @@ function tryLowering(recipe: Recipe, models: OpenedModels, donor: string): Lower
   }
 }
 
-function stateOf(models: OpenedModels, lowering: Lowering | null, name: string): Omit<ComparisonLine, 'tensors' | 'count'> {
+function stateOf(models: OpenedModels, lowering: Lowering, name: string): Omit<ComparisonLine, 'tensors' | 'count'> {
   const found = [...models].map(([model, checkpoint]) => ({ model, found: findTensor(checkpoint, name) }))
   const holders = found.flatMap(({ model, found: own }) => (own ? [{ model, shape: own.tensor.shape, isTied: own.as === 'embedding' }] : []))
   const differ = holders.some(({ shape }) => `${shape}` !== `${holders[0]!.shape}`)
@@ -91,8 +92,7 @@ function stateOf(models: OpenedModels, lowering: Lowering | null, name: string):
   }
 }
 
-function outcomeOf(lowering: Lowering | null, name: string): Pick<ComparisonLine, 'outcome' | 'from'> {
-  if (!lowering) return { outcome: 'unsettled', from: null }
+function outcomeOf(lowering: Lowering, name: string): Pick<ComparisonLine, 'outcome' | 'from'> {
   try {
     const lowered = lowering.lower(name)
     if (!lowered) return { outcome: 'dropped', from: null }
@@ -117,12 +117,12 @@ function propose(recipe: Recipe, models: OpenedModels, donor: string): readonly 
     const { renamings, matched, before } = alignment
     const why = `${matched} tensors of ${model} meet those of ${donor}, not ${before}, when it is renamed`
     proposals.push({
-      why: renamings.length > 1 ? `${why}; which of these is meant is for you to say` : why,
+      why: `${why}${whereToWrite(recipe, true)}${renamings.length > 1 ? '; which of these is meant only you can tell' : ''}`,
       lines: renamings.map(renaming => spell(recipe, model, checkpoint, renaming)),
     })
     renamed.set(model, renameTensors(checkpoint, renamings[0]!))
   }
-  const left = linesOf(recipe, Object.assign(renamed, { tokenizers: models.tokenizers, generationText: models.generationText }) as OpenedModels, donor).filter(isUnsettled)
+  const left = (linesOf(recipe, Object.assign(renamed, { tokenizers: models.tokenizers, generationText: models.generationText }) as OpenedModels, donor) ?? []).filter(isUnsettled)
   return [...proposals, ...proposeVocabulary(recipe, lead, left), ...proposeRules(recipe, donor, lead, left)]
 }
 
