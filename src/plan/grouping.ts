@@ -16,13 +16,13 @@ export function groupNames(kinds: ReadonlyMap<string, string>, layerOf: (name: s
   for (const [name, kind] of kinds) for (const beginning of beginningsOf(name)) below.set(beginning, (below.get(beginning) ?? new Set<string>()).add(kind))
   const groups = new Map<string, { readonly kind: string; readonly names: string[]; readonly layers: Set<number>; readonly stack: string | null; readonly rest: string }>()
   for (const [name, kind] of kinds) {
-    const shared = beginningsOf(name).find(beginning => below.get(beginning)!.size === 1)!
+    const shared = beginningsOf(name).find(beginning => below.get(beginning)!.size === 1) ?? null // else others begin with the whole name
     const layer = layerOf(name)
     const own = layer && `${layer.stack}.${layer.index}`
-    const isInside = own !== null && (shared === own || shared.startsWith(`${own}.`))
-    const rest = isInside ? shared.slice(own.length) : shared
+    const isInside = own !== null && `${shared ?? name}.`.startsWith(`${own}.`)
+    const rest = (shared ?? name).slice(isInside ? own.length : 0)
     const stack = isInside ? layer!.stack : null
-    const key = JSON.stringify([stack, rest, kind])
+    const key = JSON.stringify([stack, rest, kind, shared === null])
     const group = groups.get(key) ?? { kind, names: [], layers: new Set<number>(), stack, rest }
     groups.set(key, group)
     group.names.push(name)
@@ -31,7 +31,7 @@ export function groupNames(kinds: ReadonlyMap<string, string>, layerOf: (name: s
   return [...groups.values()].map(({ kind, names, layers, stack, rest }) => {
     const prefix = (name: string): number => (stack === null ? 0 : `${stack}.${layerOf(name)!.index}`.length)
     const ends = new Set(names.map(name => name.slice(prefix(name))))
-    const end = ends.size === 1 ? escapeGlob([...ends][0]!) : `${escapeGlob(rest)}.*`
+    const end = ends.size === 1 ? escapeGlob([...ends][0]!) : `${escapeGlob(rest)}${ends.has(rest) ? '{,.*}' : '.*'}` // a tensor may be called as others begin
     return { pattern: stack === null ? end : `${escapeGlob(stack)}.${spellIndices([...layers])}${end}`, kind, names }
   })
 }
