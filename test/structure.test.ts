@@ -1,13 +1,16 @@
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { folderSink } from '../src/bytes/folder.ts'
 import { execute } from '../src/execute/execute.ts'
+import { compareModels } from '../src/plan/comparison.ts'
 import { openModels } from '../src/plan/open_models.ts'
 import { plan } from '../src/plan/plan.ts'
+import { recipeText } from '../src/plan/provenance.ts'
 import { type ParseOptions, parse } from '../src/recipe/parse.ts'
-import { f32, merganser, numbersOf, type Written, writeModel } from './command.ts'
-import { temporaryFolder } from './front.ts'
+import type { Recipe } from '../src/recipe/recipe.ts'
+import { f32, merganser, numbersOf, readModel, type Written, writeModel } from './command.ts'
+import { REPOSITORY, temporaryFolder } from './front.ts'
 
 // Models whose tensors have other names, layers or vocabularies than each other's.
 
@@ -54,9 +57,12 @@ merge: ${merge}
   })
 })
 
+/** Holds a pair in the shape of a text reward model and a vision-language model. */
+const pictures = temporaryFolder()
+
 describe('a text reward model and a vision-language model', () => {
   // The decoder of the second has two layers more, for cross-attention, and a token more, for the picture.
-  const folder = temporaryFolder()
+  const folder = pictures
   const norms = (prefix: string, layers: readonly number[], first: number): Record<string, Written> =>
     Object.fromEntries(
       layers.flatMap((layer, i) => [
@@ -72,7 +78,7 @@ describe('a text reward model and a vision-language model', () => {
     'tokenizer.json': JSON.stringify({ added_tokens: [], model: { type: 'WordLevel', vocab: Object.fromEntries(list.map((token, id) => [token, id])), unk_token: 'a' } }),
   })
   writeModel(
-    join(folder, 'rm'),
+    join(folder, 'models/rm'),
     {
       'model.embed_tokens.weight': f32([10, 10, 12, 12], [2, 2]),
       ...norms('model.layers', [0, 1, 2, 3], 100),
@@ -82,7 +88,7 @@ describe('a text reward model and a vision-language model', () => {
     { 'config.json': '{"architectures": ["LlamaForSequenceClassification"], "model_type": "llama", "num_hidden_layers": 4, "vocab_size": 2}', ...tokens(['a', 'b']) },
   )
   writeModel(
-    join(folder, 'vlm'),
+    join(folder, 'models/vlm'),
     {
       'language_model.model.embed_tokens.weight': f32([20, 20, 24, 24, 7, 7], [3, 2]),
       ...norms('language_model.model.layers', [0, 2, 3, 5], 200),
@@ -96,8 +102,8 @@ describe('a text reward model and a vision-language model', () => {
     },
     { 'config.json': '{"architectures": ["Picture"], "text_config": {"num_hidden_layers": 6, "vocab_size": 3}}', ...tokens(['b', 'a', '<image>']) },
   )
-  const recipe = (more: string, rm = 'rm'): string => `models:\n  vlm: vlm\n  rm: ${rm}\nmerge: 0.5*vlm + 0.5*rm\n${more}`
-  const proposed = `{ path: "rm", rename: { layers: { gaps: [1, 4] }, add: "language_model." } }`
+  const recipe = (more: string, rm = 'models/rm'): string => `models:\n  vlm: models/vlm\n  rm: ${rm}\nmerge: 0.5*vlm + 0.5*rm\n${more}`
+  const proposed = `{ path: "models/rm", rename: { layers: { gaps: [1, 4] }, add: "language_model." } }`
 
   test('plan says how their names would meet, and what is left to say; merge names plan', async () => {
     writeFileSync(join(folder, 'recipe.yml'), recipe(''))
@@ -154,8 +160,8 @@ describe('a text reward model and a vision-language model', () => {
 
   test('the other way round: the reward model keeps its form, and the cross-attention is left out', async () => {
     const other = `models:
-  rm: rm
-  vlm: { path: vlm, rename: { strip: 'language_model.', layers: { skip: [1, 4] } } }
+  rm: models/rm
+  vlm: { path: models/vlm, rename: { strip: 'language_model.', layers: { skip: [1, 4] } } }
 merge: 0.5*rm + 0.5*vlm
 vocab: common
 rules:
@@ -167,5 +173,147 @@ rules:
     expect(out['model.embed_tokens.weight']).toEqual([17, 17, 16, 16])
     expect(out['model.layers.3.mlp.up_proj.weight']).toEqual([153, 1, 2, 3, 4, 5])
     expect(Object.keys(out)).toHaveLength(1 + 8 + 1 + 1)
+  })
+})
+
+describe('what only some models have', () => {
+  const folder = temporaryFolder()
+  const config = (tied: boolean): Record<string, string> => ({
+    'config.json': JSON.stringify({ model_type: 'llama', architectures: ['LlamaForCausalLM'], tie_word_embeddings: tied }),
+  })
+  const embedding = (value: number): Record<string, Written> => ({ 'model.embed_tokens.weight': f32([value, value], [2, 1]) })
+  writeModel(join(folder, 'tied'), { ...embedding(2), 'model.norm.weight': f32([2]) }, config(true))
+  writeModel(join(folder, 'untied'), { ...embedding(4), 'model.norm.weight': f32([4]), 'lm_head.weight': f32([8, 8], [2, 1]) }, config(false))
+  writeModel(join(folder, 'extra'), { ...embedding(6), 'model.norm.weight': f32([6]), 'lm_head.weight': f32([6, 6], [2, 1]), 'model.extra.weight': f32([1]) }, config(false))
+  const buffered = (value: number): Record<string, Written> => ({ ...embedding(value), 'model.ids': { dtype: 'I64', shape: [1], values: [value, 0, 0, 0, 0, 0, 0, 0] } })
+  writeModel(join(folder, 'buffer-a'), buffered(2), config(true))
+  writeModel(join(folder, 'buffer-b'), buffered(4), config(true))
+
+  async function compared(text: string): Promise<ReturnType<typeof compareModels>> {
+    const recipe = parse(text)
+    return compareModels(recipe, await openModels(recipe, { from: [folder] }))
+  }
+  const linesOf = async (text: string): Promise<readonly (readonly unknown[])[]> =>
+    (await compared(text))!.lines.map(({ tensors: pattern, in: holders, tied, outcome, from }) => [pattern, holders.join(), tied.join(), outcome, from])
+
+  test('a tied embedding serves as the head, once; with skip the output goes without', async () => {
+    const recipe = 'models: { t: tied, u: untied }\nmerge: 0.5*t + 0.5*u\n'
+    expect(await linesOf(recipe)).toEqual([
+      ['model.*', 't,u', '', 'merged', null],
+      ['lm_head.weight', 't,u', 't', 'merged', null],
+    ])
+    expect((await merge(recipe, folder))['lm_head.weight']).toEqual([5, 5])
+    expect(JSON.parse(readFileSync(join(folder, 'out/config.json'), 'utf8'))).toMatchObject({ tie_word_embeddings: false })
+    expect(await linesOf(`${recipe}vocab: skip\n`)).toEqual([
+      ['model.embed_tokens.weight', 't,u', '', 'copied', 't'],
+      ['model.norm.weight', 't,u', '', 'merged', null],
+      ['lm_head.weight', 't,u', 't', 'dropped', null],
+    ])
+    expect(await merge(`${recipe}vocab: skip\n`, folder)).toEqual({ 'model.embed_tokens.weight': [2, 2], 'model.norm.weight': [3] })
+    expect(JSON.parse(readFileSync(join(folder, 'out/config.json'), 'utf8'))).toMatchObject({ tie_word_embeddings: true })
+  })
+
+  test('a tensor too many is an error until a rule says what becomes of it', async () => {
+    const recipe = 'models: { u: untied, e: extra }\nmerge: 0.5*u + 0.5*e\n'
+    await expect(merge(recipe, folder)).rejects.toThrow('model.extra.weight: in e, but not in u')
+    expect((await compared(recipe))!.proposals).toEqual([
+      { why: 'say what becomes of the tensors that not all models have alike', lines: ['rules:', "  - { tensors: 'model.extra.weight', drop: true } # u has none; or `from: e`"] },
+    ])
+    expect(await linesOf(`${recipe}rules: [{ tensors: model.extra.weight, from: e }]\n`)).toContainEqual(['model.extra.weight', 'e', '', 'copied', 'e'])
+    expect((await merge(`${recipe}rules: [{ tensors: model.extra.weight, from: e }]\n`, folder))['model.extra.weight']).toEqual([1])
+    expect(await merge(`${recipe}rules: [{ tensors: model.extra.weight, drop: true }]\n`, folder)).not.toHaveProperty(['model.extra.weight'])
+  })
+
+  test('a tensor too few in one of three is not averaged over two', async () => {
+    await expect(merge('models: { u: untied, e: extra, f: extra }\nmerge: linear(u, e, f)\n', folder)).rejects.toThrow('model.extra.weight: in e, f, but not in u')
+    const kept = 'models: { e: extra, f: extra, u: untied }\nmerge: linear(e, f, u)\n'
+    expect((await compared(kept))!.proposals[0]!.lines).toEqual(['rules:', "  - { tensors: 'model.extra.weight', from: e } # not in u"])
+  })
+
+  test('whole numbers are the first model’s', async () => {
+    const recipe = 'models: { a: buffer-a, b: buffer-b }\nmerge: 0.5*a + 0.5*b\n'
+    expect(await linesOf(recipe)).toContainEqual(['model.ids', 'a,b', '', 'copied', 'a'])
+    await merge(recipe, folder)
+    expect((await readModel(join(folder, 'out')))['model.ids']!.values).toEqual([2, 0, 0, 0, 0, 0, 0, 0])
+  })
+
+  test('recipes that put layers together, and single models, have no table', async () => {
+    expect(await compared('models: { u: untied }\nmerge: u\n')).toBe(null)
+    expect(
+      await compared('merge_method: passthrough\nslices: [{ sources: [{ model: buffer-a, layer_range: [0, 0] }] }, { sources: [{ model: buffer-b, layer_range: [0, 0] }] }]\n'),
+    ).toBe(null)
+  })
+
+  test('as JSON, beside the plan or the error', async () => {
+    const models = ['--model', 'u=untied', '--model', 'e=extra', '--json']
+    const good = await merganser(['plan', 'u + 0*(u - u)', '--model', 'u=untied', '--json'], folder)
+    expect(JSON.parse(good.stdout)).toMatchObject({ comparison: null })
+    const bad = await merganser(['plan', '0.5*u + 0.5*e', ...models], folder)
+    expect(bad.code).toBe(1)
+    expect(JSON.parse(bad.stdout)).toMatchObject({
+      comparison: { models: ['u', 'e'], proposals: [{}] },
+      error: { what: 'model.extra.weight: in e, but not in u', where: 'expression' },
+    })
+  })
+})
+
+describe('a recipe that is kept in the output', () => {
+  test.each([
+    [
+      'names',
+      '0.5*vlm + 0.5*rm',
+      { rename: { vlm: { strip: 'language_model.', layers: { skip: [1, 4] }, regex: [{ from: '^(model)\\.', to: '$1.' }], add: 'm.' }, rm: { add: 'm.' } } },
+    ],
+    ['vocabularies', 'vlm + 0*(vlm - vlm)', { vocab: 'common' }],
+  ] as const)('says the same of %s', async (_, text, more) => {
+    const recipe = parse(text, { models: { vlm: 'models/vlm', ...(text.includes('rm') ? { rm: 'models/rm' } : {}) }, ...more })
+    const again = parse(recipeText(recipe))
+    const plainly = (models: Recipe['models']) => Object.values(models).map(({ path, rename }) => ({ path, rename: rename && { ...rename, at: null } }))
+    expect(plainly(again.models)).toEqual(plainly(recipe.models))
+    expect(again.vocabulary?.policy).toBe(recipe.vocabulary?.policy)
+  })
+})
+
+test('an adapter is renamed with the model that it is for', async () => {
+  const folder = temporaryFolder()
+  const adapters = new Set(['math'])
+  const models = { base: 'zoo/text/base', math: 'zoo/text/math-lora' }
+  const bytes = async (options: ParseOptions): Promise<Buffer> => {
+    const recipe = parse('base + 0.5*math', { models, adapters, ...options })
+    for await (const _ of execute(plan(recipe, await openModels(recipe, { from: [REPOSITORY] })), folderSink(join(folder, 'out'), { force: true })));
+    return readFileSync(join(folder, 'out/model.safetensors'))
+  }
+  const dataOf = (file: Buffer): Buffer => file.subarray(8 + Number(file.readBigUInt64LE(0)))
+  expect(dataOf(await bytes({ rename: { base: { add: 'lm.' } } })).equals(dataOf(await bytes({})))).toBe(true)
+  expect(() => parse('base + 0.5*math', { models, adapters, rename: { math: { add: 'lm.' } } })).toThrow(
+    'math is an adapter, and goes by the names of the model that the merge builds on',
+  )
+})
+
+describe('docs/structure.md', () => {
+  for (const [name, end] of Object.entries({ base: '</s>', chat: '<eos>' })) {
+    const tokenizer = { added_tokens: [], model: { type: 'WordLevel', vocab: { a: 0, [end]: 1 }, unk_token: 'a' } }
+    writeModel(join(pictures, 'models', name), { 'model.embed_tokens.weight': f32([1, 2], [2, 1]) }, { 'tokenizer.json': JSON.stringify(tokenizer) })
+  }
+  const blocks = [...readFileSync(join(REPOSITORY, 'docs/structure.md'), 'utf8').matchAll(/```yaml\n([\s\S]*?)```/g)].map(([, text]) => text!)
+
+  test('has recipes', () => expect(blocks).toHaveLength(4))
+  test.each(blocks)('%s', async text => {
+    const recipe = parse(text)
+    const { tasks } = plan(recipe, await openModels(recipe, { from: [pictures, REPOSITORY] }))
+    expect(tasks.length).toBeGreaterThan(0)
+  })
+
+  test('a reward model and a language model: decoders mixed, the reward head bit for bit', async () => {
+    const folder = temporaryFolder()
+    const recipe = parse(blocks[0]!)
+    for await (const _ of execute(plan(recipe, await openModels(recipe, { from: [REPOSITORY] })), folderSink(join(folder, 'out'))));
+    const [out, rm, code] = await Promise.all([join(folder, 'out'), ...['rm', 'code'].map(name => join(REPOSITORY, 'zoo/text', name))].map(readModel))
+    expect(out!['score.weight']).toEqual(rm!['score.weight'])
+    expect(Object.keys(out!).toSorted()).toEqual(Object.keys(rm!).toSorted())
+    for (const name of ['model.norm.weight', 'model.embed_tokens.weight', 'model.layers.2.mlp.up_proj.weight']) {
+      const error = out![name]!.values.map((value, i) => Math.abs(value - (0.7 * rm![name]!.values[i]! + 0.3 * code![name]!.values[i]!)) / (Math.abs(value) + 1e-3))
+      expect(error.reduce((a, b) => Math.max(a, b))).toBeLessThan(2 ** -8) // half a unit of bfloat16, which has 8 bits
+    }
   })
 })

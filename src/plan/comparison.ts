@@ -108,23 +108,34 @@ function outcomeOf(lowering: Lowering, name: string): Pick<ComparisonLine, 'outc
 function propose(recipe: Recipe, models: OpenedModels, donor: string): readonly Proposal[] {
   const lead = models.get(donor)!
   const proposals: Proposal[] = []
-  const renamed = new Map<string, Checkpoint>(models)
+  let renamed: ReadonlyMap<string, Checkpoint> = models
+  let left = leftIn(renamed)
   for (const [model, checkpoint] of models) {
     const reference = recipe.models[model]!
     if (model === donor || reference.rename || reference.isAdapter) continue
     const alignment = align(lead, checkpoint)
     if (!alignment) continue
     const { renamings, matched, before } = alignment
+    const then = new Map(renamed).set(model, renameTensors(checkpoint, renamings[0]!))
+    const fewer = leftIn(then)
+    if (countOf(fewer) >= countOf(left)) continue // they meet by another spelling of their family already
     const why = `${matched} tensors of ${model} meet those of ${donor}, not ${before}, when it is renamed`
     proposals.push({
       why: `${why}${whereToWrite(recipe, true)}${renamings.length > 1 ? '; which of these is meant only you can tell' : ''}`,
       lines: renamings.map(renaming => spell(recipe, model, checkpoint, renaming)),
     })
-    renamed.set(model, renameTensors(checkpoint, renamings[0]!))
+    renamed = then
+    left = fewer
   }
-  const left = (linesOf(recipe, Object.assign(renamed, { tokenizers: models.tokenizers, generationText: models.generationText }) as OpenedModels, donor) ?? []).filter(isUnsettled)
   return [...proposals, ...proposeVocabulary(recipe, lead, left), ...proposeRules(recipe, donor, lead, left)]
+
+  function leftIn(checkpoints: ReadonlyMap<string, Checkpoint>): readonly ComparisonLine[] {
+    const opened: OpenedModels = Object.assign(new Map(checkpoints), { tokenizers: models.tokenizers ?? new Map(), generationText: models.generationText ?? null })
+    return (linesOf(recipe, opened, donor) ?? []).filter(isUnsettled)
+  }
 }
+
+const countOf = (lines: readonly ComparisonLine[]): number => lines.reduce((sum, { count }) => sum + count, 0)
 
 /** Neither mergekit's form nor the command line has all that may be proposed. */
 function whereToWrite({ form }: Recipe, hasFlag: boolean): string {
@@ -133,9 +144,8 @@ function whereToWrite({ form }: Recipe, hasFlag: boolean): string {
 }
 
 function spell(recipe: Recipe, model: string, { ref }: Checkpoint, renaming: Renaming): string {
-  const layers = renaming.layers && { ...renaming.layers }
-  const rename = spellRename({ ...renaming, layers })
-  return recipe.form === 'expression' ? `--rename '${model}=${rename}'` : `${model}: { path: ${JSON.stringify(ref)}, rename: ${rename} }`
+  const rename = spellRename(renaming)
+  return recipe.form === 'expression' ? `--rename '${model}=${rename}'` : `${model}: { ${/[+@]/.test(ref) ? 'model' : 'path'}: ${JSON.stringify(ref)}, rename: ${rename} }` // a path is one whatever it holds
 }
 
 /** Whether a line is of embeddings whose heights differ, and nothing else. */

@@ -22,7 +22,7 @@ export function recipeText(recipe: Recipe): string {
   const quoted = (text: string): string => JSON.stringify(text)
   const models = Object.entries(recipe.models).map(([name, reference]) => {
     const path = quoted(referenceText(reference))
-    return `  ${quoted(name)}: ${reference.rename ? `{ path: ${path}, rename: ${spellRename(reference.rename)} }` : path}`
+    return `  ${quoted(name)}: ${reference.rename ? `{ model: ${path}, rename: ${spellRename(reference.rename)} }` : path}`
   })
   const { dtype, shardSize, configFrom, tokenizerFrom } = recipe.output
   const output = [
