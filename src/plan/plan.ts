@@ -4,6 +4,7 @@ import type { Checkpoint, CheckpointTensor } from '../checkpoint/checkpoint.ts'
 import { isIdentity, type RowMap } from '../checkpoint/rows.ts'
 import { bytesOf, type DType, type FloatDType, isFloat, sizeOf } from '../dtype.ts'
 import { assert, MergeError } from '../errors.ts'
+import { faultAt } from '../recipe/locate.ts'
 import type { Recipe } from '../recipe/recipe.ts'
 import { DEFAULT_MEMORY, type MemoryPlan, planMemory, residentBytes } from './budget.ts'
 import { type Companion, companionsOf } from './companions.ts'
@@ -126,6 +127,11 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
   checkVocabulary(recipe, checkpoints.get(donor)!, lowered)
 
   const inputs = inputFiles(checkpoints)
+  const { renamed } = checkpoints.get(donor)!
+  if (renamed && lowering.structure.isSliced(recipe.merge)) {
+    const fix = 'rename the other models to its names, and leave its own as they are'
+    throw faultAt(recipe.source, recipe.merge.at, `${donor} is renamed, and layers that are put together would have no names in its own way`, fix)
+  }
   const matchedAs = ownNames(checkpoints.get(donor)!, [...lowered.keys()])
   const placeable = [...matchedAs].map(([name, as]) => ({ name, shape: lowered.get(as)!.shape, dtype: outputDType(lowered.get(as)!) }))
   const outputs = layOut(placeable, provenance(recipe, checkpoints, donor), recipe.output.shardSize)
