@@ -55,6 +55,8 @@ test('what no model could bear out is an error before any is opened', async () =
   )
   expect(await fault("{ regex: [{ from: '(a?a?)*$', to: x }] }")).toMatch(/^"\(a\?a\?\)\*\$" repeats a group/)
   expect(await fault("{ regex: [{ from: '.*a.*b.*c.*d', to: x }] }")).toMatch(/^"\.\*a\.\*b\.\*c\.\*d" has 4 times \* \+ or \{n,\}\n/)
+  expect(await fault("{ regex: [{ from: '.*a.*b.*', to: x }] }")).toMatch(/^"\.\*a\.\*b\.\*" has 3 times/)
+  expect(await fault("{ regex: [{ from: '^(.*)norm(.*)w(.*)$', to: '$1$2$3' }] }")).toBe('no fault')
   expect(await fault("{ regex: [{ from: '(a)\\1', to: x }] }")).toMatch(/^"\(a\)\\1" refers back to a group\n/)
   expect(await fault("{ regex: [{ from: '^model', to: 'x$1' }] }")).toBe(
     `$1 stands for group 1, and the pattern has no group\n  at 'x$1'\n  fix: groups stand in ( ) and are counted from 1; a $ itself is written $$`,

@@ -39,6 +39,20 @@ merge: ${merge}
     expect(await merge(recipe('0.5*tower + 0.5*plain'), folder)).toEqual({ 'language_model.layers.0.w': [5.5], 'language_model.layers.1.w': [11], 'language_model.norm.w': [22] })
   })
 
+  test('from the command line', async () => {
+    const models = ['--model', `plain=${join(folder, 'plain')}`, '--model', `tower=${join(folder, 'tower')}`]
+    const rename = "tower={strip: language_model., add: 'model.'}"
+    const { code, stderr } = await merganser(['merge', '0.5*plain + 0.5*tower', 'by-flag', ...models, '--rename', rename], folder)
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(await numbersOf(join(folder, 'by-flag'))).toEqual({ 'model.layers.0.w': [5.5], 'model.layers.1.w': [11], 'model.norm.w': [22] })
+    const formula = await merganser(['plan', '0.5*tower + 0.5*plain', ...models, '--rename', rename, '--formula', '--tensor', 'language_model.norm.w'], folder)
+    expect(formula.stdout).toBe('0.5·tower + 0.5·plain\n')
+    const wrong = await merganser(['plan', '0.5*plain + 0.5*tower', ...models, '--rename', 'tower={stripe: a}'], folder)
+    expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining('error: unknown key "stripe"\n  at rename of tower:1:2\n') as string })
+    const nothing = await merganser(['plan', '0.5*plain + 0.5*tower', ...models, '--rename', 'tower'], folder)
+    expect(nothing).toMatchObject({ code: 2, stderr: expect.stringContaining('--rename "tower" is not NAME={…}') as string })
+  })
+
   test('counts layers anew: skipped in one direction, with gaps in the other, or by a map', async () => {
     const rules = (action: string): string => `rules: [{ tensors: '*cross', ${action} }]`
     const given = (model: 'plain' | 'tall', layers: string, merge: string, action: string): string => {

@@ -51,6 +51,7 @@ export function renameTensors(checkpoint: Checkpoint, renaming: Renaming): Check
 }
 
 const MAX_SHOWN = 6
+const MAX_NAME = 500 // characters: no model comes near, and what a pattern takes grows with their third power
 
 const beginnings = ({ tensors }: Checkpoint): string => {
   const first = [...new Set([...tensors.keys()].map(name => name.slice(0, name.indexOf('.') + 1) || name))]
@@ -61,6 +62,8 @@ function replace({ ref }: Checkpoint, names: Names, { from, to }: Renaming['rege
   const pattern = new RegExp(from, 'u')
   let count = 0
   for (const [own, name] of names) {
+    if (name.length > MAX_NAME)
+      throw new MergeError(`a tensor of ${ref} has a name of ${name.length} characters, and patterns are tried on ${MAX_NAME} at most`, { fix: 'use strip and add' })
     if (!pattern.test(name)) continue
     count++
     names.set(own, name.replace(pattern, to))

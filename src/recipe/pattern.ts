@@ -2,7 +2,7 @@ import { faultAt } from './locate.ts'
 import type { At, SourceText } from './recipe.ts'
 
 const MAX_PATTERN = 1000 // characters; no tensor's name is longer
-const MAX_OPEN = 3 // quantifiers without a limit: with n of them a name of k characters may take k^n steps
+const MAX_OPEN = 3 // quantifiers without a limit, and a start without one: with n of them a name of k characters may take k^n steps
 
 /**
  * Checks a regular expression over tensors' names, and gives the number of its groups. Refuses, beside what is none, what can take exponential
@@ -23,7 +23,8 @@ export function checkPattern(source: SourceText, at: At, pattern: string): numbe
   if (/\\(?:[1-9]|k<)/.test(plain.replace(/\\\\/g, ''))) throw refuse(`"${pattern}" refers back to a group`, 'write two patterns')
   const { open, isNested } = countQuantifiers(plain)
   if (isNested) throw refuse(`"${pattern}" repeats a group that itself repeats or has alternatives`, 'such a pattern can take forever: write several simpler ones')
-  if (open > MAX_OPEN) throw refuse(`"${pattern}" has ${open} times * + or {n,}`, `at most ${MAX_OPEN} are possible: write several simpler ones`)
+  const most = pattern.startsWith('^') ? MAX_OPEN : MAX_OPEN - 1
+  if (open > most) throw refuse(`"${pattern}" has ${open} times * + or {n,}`, `at most ${MAX_OPEN - 1} are possible, ${MAX_OPEN} after a ^: write several simpler ones`)
   return groups
 }
 
