@@ -46,7 +46,7 @@ merge: ${merge}
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(await numbersOf(join(folder, 'by-flag'))).toEqual({ 'model.layers.0.w': [5.5], 'model.layers.1.w': [11], 'model.norm.w': [22] })
     const formula = await merganser(['plan', '0.5*tower + 0.5*plain', ...models, '--rename', rename, '--formula', '--tensor', 'language_model.norm.w'], folder)
-    expect(formula.stdout).toBe('0.5·tower + 0.5·plain\n')
+    expect(formula.stdout).toBe('out = 0.5 * tower + 0.5 * plain\n')
     const wrong = await merganser(['plan', '0.5*plain + 0.5*tower', ...models, '--rename', 'tower={stripe: a}'], folder)
     expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining('error: unknown key "stripe"\n  at rename of tower:1:2\n') as string })
     const nothing = await merganser(['plan', '0.5*plain + 0.5*tower', ...models, '--rename', 'tower'], folder)

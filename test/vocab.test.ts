@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { folderSink } from '../src/bytes/folder.ts'
 import { open } from '../src/checkpoint/checkpoint.ts'
@@ -145,6 +146,33 @@ describe('rows by token', () => {
     writeModel(join(folder, 'mute'), { 'model.embed_tokens.weight': f32([1, 2], [2, 1]), 'lm_head.weight': f32([1, 2], [2, 1]) }, { 'config.json': '{"model_type": "llama"}' })
     await expect(planned(recipe('common', '0.5*a + 0.5*mute', '{ a: a, mute: mute }'))).rejects.toMatchObject({ what: expect.stringContaining('mute has no tokenizer') as string })
   })
+})
+
+test('whatever the vocabularies: shared rows are merged by token, every other row is the base’s', async () => {
+  const letters = fc.uniqueArray(fc.constantFrom('<s>', 'a', 'b', 'c', 'd', 'e', 'f'), { minLength: 1, maxLength: 7 })
+  const padding = fc.integer({ min: 0, max: 3 })
+  await fc.assert(
+    fc.asyncProperty(fc.tuple(letters, padding), fc.tuple(letters, padding), fc.tuple(letters, padding), fc.integer({ min: 1, max: 3 }), async (a, b, c, width) => {
+      const random = (model: number, i: number): number => Math.fround(Math.sin(100 * model + i)) // any numbers that float32 rounds when it adds them
+      const given = Object.entries({ a, b, c }).map(([name, [tokens, more]], model) => {
+        const height = tokens.length + more
+        const values = Array.from({ length: height * width }, (_, i) => random(model, i))
+        writeTokens(`any-${name}`, tokens, { 'model.embed_tokens.weight': f32(values, [height, width]) }, { tie_word_embeddings: true })
+        return { tokens, rowOf: (r: number) => values.slice(r * width, (r + 1) * width), height }
+      })
+      const path = await merge('models: { a: any-a, b: any-b, c: any-c }\nmerge: a + 0.5*(b - c)\nvocab: common\n', {}, 'any')
+      const out = (await readModel(path))['model.embed_tokens.weight']!
+      const [base, ...others] = given
+      const want = Array.from({ length: base!.height }, (_, r) => {
+        const own = base!.rowOf(r)
+        const theirs = others.map(({ tokens, rowOf }) => (r < base!.tokens.length && tokens.includes(base!.tokens[r]!) ? rowOf(tokens.indexOf(base!.tokens[r]!)) : null))
+        if (theirs.includes(null)) return own
+        return own.map((value, k) => Math.fround(value + Math.fround(0.5 * Math.fround(theirs[0]![k]! - theirs[1]![k]!))))
+      })
+      expect(out.values).toEqual(want.flat())
+    }),
+    { numRuns: 40 },
+  )
 })
 
 test('any thread count, memory and tiling give the same bytes', async () => {
