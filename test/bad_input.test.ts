@@ -165,7 +165,7 @@ const TOKENS: readonly (readonly [what: string, models: readonly string[], token
     [
       'error: model.embed_tokens.weight: shapes [3,2] in speaker and [3,4] in broad differ',
       '  at recipe.yml',
-      '  fix: merge models of one size, or write the recipe in Merganser’s own form, whose `rules:` say what becomes of such a tensor',
+      '  fix: merge models of one size, or write the recipe in Merganser’s own form, whose `rules:` say what becomes of such a tensor; `merganser plan` shows which tensors match, and what to write',
     ],
   ],
   [
@@ -385,7 +385,7 @@ const COMMANDS: readonly (readonly [what: string, status: number, args: readonly
     [
       'error: model.layers.0.w.weight: shapes [2,2] in base and [3,2] in wide differ',
       '  at expression',
-      "  fix: merge models of one size, or take the tensor from one of them: `rules: [{ tensors: 'model.layers.0.w.weight', from: MODEL }]`",
+      "  fix: merge models of one size, or take the tensor from one of them: `rules: [{ tensors: 'model.layers.0.w.weight', from: MODEL }]`; `merganser plan` shows which tensors match, and what to write",
     ],
   ],
   [
@@ -395,7 +395,7 @@ const COMMANDS: readonly (readonly [what: string, status: number, args: readonly
     [
       'error: score.weight: in more, but not in base',
       '  at expression',
-      "  fix: say what becomes of it in `rules:`, e.g. `- { tensors: 'score.weight', from: more }` or `drop: true`",
+      "  fix: say what becomes of it in `rules:`, e.g. `- { tensors: 'score.weight', from: more }` or `drop: true`; `merganser plan` shows which tensors match, and what to write",
     ],
   ],
   [
@@ -405,7 +405,7 @@ const COMMANDS: readonly (readonly [what: string, status: number, args: readonly
     [
       'error: model.layers.0.w.weight: I8 in quantised and F32 in base, and only floats can be merged',
       '  at expression',
-      "  fix: merge models of one kind, or take the tensor from one of them: `rules: [{ tensors: 'model.layers.0.w.weight', from: base }]`",
+      "  fix: merge models of one kind, or take the tensor from one of them: `rules: [{ tensors: 'model.layers.0.w.weight', from: base }]`; `merganser plan` shows which tensors match, and what to write",
     ],
   ],
   [
@@ -415,7 +415,7 @@ const COMMANDS: readonly (readonly [what: string, status: number, args: readonly
     [
       'error: base and deep cannot be merged: number of layers 1 against 2',
       '  at expression',
-      '  fix: merge fine-tunes of one base model, or say in `rules:` which tensors come from which model',
+      '  fix: merge fine-tunes of one base model, or say in `rules:` which tensors come from which model; `merganser plan` shows which tensors match, and what to write',
     ],
   ],
   [
@@ -732,7 +732,7 @@ const RECIPES: readonly (readonly [what: string, recipe: string, message: readon
     [
       'error: model.layers.0.attn.q_proj.weight: in split, but not in fused, which has model.layers.0.attn.qkv_proj.weight',
       '  at recipe.yml',
-      '  fix: merge models of one architecture, or write the recipe in Merganser’s own form, whose `rules:` say what becomes of such a tensor',
+      '  fix: merge models of one architecture, or write the recipe in Merganser’s own form, whose `rules:` say what becomes of such a tensor; `merganser plan` shows which tensors match, and what to write',
     ],
   ],
   [

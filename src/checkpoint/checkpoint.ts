@@ -44,6 +44,8 @@ export interface Checkpoint {
   readonly files: readonly CheckpointFile[]
   /** By name; in file order, then by offset. */
   readonly tensors: ReadonlyMap<string, CheckpointTensor>
+  /** Where a recipe has renamed the tensors: what the files call them, by the new names. */
+  readonly renamed?: ReadonlyMap<string, string>
   /** config.json; null where there is none. May hold NaN and Infinity, which Python writes and JSON.stringify turns into null. */
   readonly config: Readonly<Record<string, unknown>> | null
   /** The text of config.json, which says more than its values: integers beyond 2^53, the order of keys. */

@@ -3,18 +3,22 @@ import { folderOf, readText, statPath, workingFolder } from '../bytes/file.ts'
 import type { Checkpoint } from '../checkpoint/checkpoint.ts'
 import { outputDType } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
+import { type Comparison, compareModels, isUnsettled } from '../plan/comparison.ts'
 import { openModels } from '../plan/open_models.ts'
 import { findAdapters } from '../plan/open_reference.ts'
 import { MAX_THREADS, type Plan, plan } from '../plan/plan.ts'
 import { MIN_SHARD_BYTES } from '../recipe/fields.ts'
+import { suggest } from '../recipe/locate.ts'
 import { type ParseOptions, parse, readReferences } from '../recipe/parse.ts'
-import type { Recipe } from '../recipe/recipe.ts'
+import { type Recipe, VOCABULARY_POLICIES, type VocabularyPolicy } from '../recipe/recipe.ts'
 import { type Arguments, type Flag, readBytes, readCount, readSeed, UsageError } from './_command.ts'
 import { harmless, plural } from './_text.ts'
 
 /** Flags of every command that takes a recipe. */
 export const RECIPE_FLAGS: Readonly<Record<string, Flag>> = {
   model: { doc: 'A model of an expression; once for each.', value: 'NAME=PATH', multiple: true },
+  rename: { doc: 'What a model’s tensors are to be called (for an expression): docs/structure.md.', value: "NAME='{strip: language_model.}'", multiple: true },
+  vocab: { doc: 'What becomes of different vocabularies (for an expression): skip, common or union.', value: 'common' },
   dtype: { doc: 'Dtype of the output (for an expression).', value: 'bf16' },
   'shard-size': { doc: 'Begin a new file after so many bytes (for an expression).', value: '5GB' },
   seed: { doc: 'Seed of random methods (for an expression).', value: 'N' },
@@ -28,6 +32,13 @@ export interface Prepared {
   readonly plan: Plan
 }
 
+export interface Watch {
+  /** Told before the plan is made. */
+  readonly opened?: (checkpoints: Iterable<Checkpoint>, threads: number) => void
+  /** Told before an error is thrown for tensors that the recipe does not settle. */
+  readonly refused?: (comparison: Comparison, error: MergeError) => void
+}
+
 const MAX_NOTES = 20 // a recipe of many rules may have a note for each
 
 /** The notes of a plan for people. */
@@ -36,35 +47,44 @@ export function shownNotes(notes: readonly string[]): readonly string[] {
   return [...notes.slice(0, MAX_NOTES).map(note => harmless(note)), ...(more > 0 ? [`and ${plural(more, 'more note', 'more notes')}: \`merganser plan … --json\` lists all`] : [])]
 }
 
-/** From a recipe file or an expression on the command line to a plan: everything that reads headers only. `opened` is told before the plan is made. */
-export async function prepare(text: string, { values }: Arguments, opened: (checkpoints: Iterable<Checkpoint>, threads: number) => void = () => {}): Promise<Prepared> {
+/** From a recipe file or an expression on the command line to a plan: everything that reads headers only. */
+export async function prepare(text: string, { values }: Arguments, watch: Watch = {}): Promise<Prepared> {
   const { recipe: source, options, folder } = await readRecipe(text, values)
-  return prepareText(source, options, { values, from: [...new Set([workingFolder(), folder ?? workingFolder()])], opened })
+  return prepareText(source, options, { values, from: [...new Set([workingFolder(), folder ?? workingFolder()])], ...watch })
 }
 
-interface Preparation {
+interface Preparation extends Watch {
   readonly values: Arguments['values']
   /** Folders in which paths are looked up. */
   readonly from?: readonly string[]
-  opened?(checkpoints: Iterable<Checkpoint>, threads: number): void
 }
 
 /** As `prepare`, for the text of a recipe. */
-export async function prepareText(text: string, options: ParseOptions, { values, from = [workingFolder()], opened }: Preparation): Promise<Prepared> {
+export async function prepareText(text: string, options: ParseOptions, { values, from = [workingFolder()], opened, refused }: Preparation): Promise<Prepared> {
   const recipe = parse(text, { ...options, adapters: await findAdapters(readReferences(text, options), { from }) })
   const checkpoints = await openModels(recipe, { from })
   const threads = values['threads'] === undefined ? availableParallelism() : Math.min(MAX_THREADS, readCount('threads', values['threads'] as string))
   opened?.(checkpoints.values(), threads)
   const memory = values['memory'] === undefined ? undefined : readBytes('memory', values['memory'] as string)
-  return { recipe, checkpoints, plan: plan(recipe, checkpoints, { threads, memory }) }
+  try {
+    return { recipe, checkpoints, plan: plan(recipe, checkpoints, { threads, memory }) }
+  } catch (error) {
+    if (!(error instanceof MergeError)) throw error
+    const comparison = compareModels(recipe, checkpoints)
+    if (!comparison?.lines.some(isUnsettled)) throw error
+    if (!refused) throw new MergeError(error.what, { ...error.details, fix: `${error.details.fix}; \`merganser plan\` shows which tensors match, and what to write` })
+    refused(comparison, error)
+    throw error
+  }
 }
 
 async function readRecipe(text: string, values: Arguments['values']): Promise<{ recipe: string; options: ParseOptions; folder: string | null }> {
-  const models = readFlags((values['model'] as readonly string[] | undefined) ?? [])
+  const models = readModels(values)
+  const rename = readFlags('rename', values['rename'], '{…}', "vlm='{strip: language_model.}'")
   const status = await statPath(text).catch(() => null) // an expression may be no possible path at all
   if (status && !status.isFolder) {
     // also a pipe: `<(…)`, /dev/stdin
-    for (const flag of ['model', 'dtype', 'shard-size', 'seed']) {
+    for (const flag of ['model', 'rename', 'vocab', 'dtype', 'shard-size', 'seed']) {
       if (values[flag] !== undefined) throw new UsageError(`--${flag} goes with an expression, but ${text} is a recipe file`, 'say it in the recipe instead')
     }
     return { recipe: await readText(text), options: { name: text }, folder: folderOf(text) }
@@ -78,8 +98,15 @@ async function readRecipe(text: string, values: Arguments['values']): Promise<{ 
     ...(values['dtype'] === undefined ? {} : { dtype: outputDType(values['dtype'] as string, { where: '--dtype' }) }),
     ...(values['shard-size'] === undefined ? {} : { shardSize: readShardSize(values['shard-size'] as string) }),
   }
+  const vocab = values['vocab'] === undefined ? {} : { vocab: readPolicy(values['vocab'] as string) }
   const seed = values['seed'] === undefined ? {} : { seed: readSeed('seed', values['seed'] as string) }
-  return { recipe: text, options: { name: 'expression', models, output, ...seed }, folder: null }
+  return { recipe: text, options: { name: 'expression', models, rename, output, ...seed, ...vocab }, folder: null }
+}
+
+function readPolicy(text: string): VocabularyPolicy {
+  const policy = VOCABULARY_POLICIES.find(p => p === text)
+  if (!policy) throw new UsageError(`--vocab "${text}" is no policy of vocabularies`, suggest(text, VOCABULARY_POLICIES, 'policies'))
+  return policy
 }
 
 function readShardSize(text: string): number {
@@ -89,14 +116,17 @@ function readShardSize(text: string): number {
 }
 
 /** The models that `--model NAME=PATH` names. */
-export function readFlags(given: readonly string[]): Record<string, string> {
-  const models = new Map<string, string>() // not an object: a name may be `__proto__`
-  for (const text of given) {
+export const readModels = (values: Arguments['values']): Record<string, string> => readFlags('model', values['model'], 'PATH', 'base=models/llama')
+
+/** The flags `--FLAG NAME=VALUE`, by name. */
+function readFlags(flag: string, given: Arguments['values'][string], value: string, example: string): Record<string, string> {
+  const found = new Map<string, string>() // not an object: a name may be `__proto__`
+  for (const text of (given as readonly string[] | undefined) ?? []) {
     const at = text.indexOf('=')
-    if (at <= 0 || at === text.length - 1) throw new UsageError(`--model "${text}" is not NAME=PATH`, 'write e.g. --model base=models/llama')
+    if (at <= 0 || at === text.length - 1) throw new UsageError(`--${flag} "${text}" is not NAME=${value}`, `write e.g. --${flag} ${example}`)
     const name = text.slice(0, at)
-    if (models.has(name)) throw new UsageError(`--model ${name} is given twice`, 'give each model a name of its own')
-    models.set(name, text.slice(at + 1))
+    if (found.has(name)) throw new UsageError(`--${flag} ${name} is given twice`, flag === 'model' ? 'give each model a name of its own' : 'keep one of the two')
+    found.set(name, text.slice(at + 1))
   }
-  return Object.fromEntries(models)
+  return Object.fromEntries(found)
 }

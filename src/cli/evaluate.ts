@@ -9,7 +9,7 @@ import { findAdapters } from '../plan/open_reference.ts'
 import { parse, readReferences } from '../recipe/parse.ts'
 import { modelsIn } from '../recipe/walk.ts'
 import { type Arguments, type Command, readCount, UsageError } from './_command.ts'
-import { prepare, RECIPE_FLAGS, readFlags, shownNotes } from './_recipe.ts'
+import { prepare, RECIPE_FLAGS, readModels, shownNotes } from './_recipe.ts'
 import { bold, dim, harmless, plural, table } from './_text.ts'
 import { VERSION } from './_version.ts'
 
@@ -78,7 +78,7 @@ function readSplit(text: string | undefined): Split | undefined {
 
 /** A model by its name or path, else a recipe file or an expression. */
 async function subjectOf(text: string, args: Arguments, index: number): Promise<Named> {
-  const models = readFlags((args.values['model'] as readonly string[] | undefined) ?? [])
+  const models = readModels(args.values)
   if (Object.hasOwn(models, text) && (await statPath(models[text]!))) return { subject: modelSubject(await open(models[text]!), text), source: models[text]! }
   const status = await statPath(text).catch(() => null) // an expression may be no possible path at all
   if (status && (status.isFolder || text.endsWith('.safetensors'))) return { subject: modelSubject(await open(text)), source: text }

@@ -14,6 +14,6 @@ export default {
   outlivesReader: true,
   async run(args) {
     const [recipe, out] = args.positionals as [string, string]
-    await runToFolder((await prepare(recipe, args, warm)).plan, out, args)
+    await runToFolder((await prepare(recipe, args, { opened: warm })).plan, out, args)
   },
 } satisfies Command

@@ -1,7 +1,10 @@
+import type { MergeError } from '../errors.ts'
+import { type Comparison, compareModels } from '../plan/comparison.ts'
 import { formulaOf } from '../plan/formula.ts'
 import type { VocabularyTable } from '../plan/matching.ts'
 import type { Plan } from '../plan/plan.ts'
 import { type Command, UsageError } from './_command.ts'
+import { compared } from './_comparison.ts'
 import { type Prepared, prepare, RECIPE_FLAGS, shownNotes } from './_recipe.ts'
 import { bold, bytes, count, dim, harmless, operations, plural, table } from './_text.ts'
 
@@ -17,17 +20,21 @@ export default {
   },
   examples: ['merganser plan recipe.yml', 'merganser plan recipe.yml --formula --tensor model.layers.0.mlp.up_proj.weight'],
   async run(args) {
-    const prepared = await prepare(args.positionals[0]!, args)
+    const isJson = args.values['json'] === true
+    const refused = (comparison: Comparison, { what, details: { where, fix } }: MergeError): void =>
+      void process.stdout.write(isJson ? `${JSON.stringify({ comparison, error: { what, where, fix } })}\n` : `${compared(comparison).join('\n')}\n`)
+    const prepared = await prepare(args.positionals[0]!, args, { refused })
     const tensor = args.values['tensor'] as string | undefined
     if (tensor !== undefined && args.values['formula'] !== true) throw new UsageError('--tensor goes with --formula', 'add --formula')
     if (args.values['formula'] === true) process.stdout.write(formulas(prepared, tensor))
-    else if (args.values['json'] === true) process.stdout.write(`${json(prepared)}\n`)
+    else if (isJson) process.stdout.write(`${json(prepared)}\n`)
     else process.stdout.write(describe(prepared))
   },
 } satisfies Command
 
 /** Row maps as lists of numbers. */
-const json = ({ plan }: Prepared): string => JSON.stringify(plan, (_, value: unknown) => (ArrayBuffer.isView(value) ? [...(value as Int32Array | Uint8Array)] : value)) // a plan has no other views
+const json = ({ recipe, checkpoints, plan }: Prepared): string =>
+  JSON.stringify({ ...plan, comparison: compareModels(recipe, checkpoints) }, (_, value: unknown) => (ArrayBuffer.isView(value) ? [...(value as Int32Array | Uint8Array)] : value)) // a plan has no other views
 
 function formulas({ recipe, checkpoints, plan }: Prepared, tensor: string | undefined): string {
   if (tensor !== undefined) return `${formulaOf(recipe, checkpoints, tensor)}\n`
@@ -62,8 +69,9 @@ function surveyLine({ survey, totals }: Plan): string[] {
   return [`${bold('first')}    ${plural(totals.surveyPasses, 'pass', 'passes')} over ${plural(tensors, 'tensor')} for ${plural(survey.values.length, 'number')} of the whole merge`]
 }
 
-function describe({ checkpoints, plan }: Prepared): string {
+function describe({ recipe, checkpoints, plan }: Prepared): string {
   const { memory, totals, outputs, programs } = plan
+  const comparison = compareModels(recipe, checkpoints)
   const models = [
     ['model', 'path', 'architecture', 'layers', 'tensors', 'bytes'],
     ...[...checkpoints].map(([name, c]) => [
@@ -97,6 +105,7 @@ function describe({ checkpoints, plan }: Prepared): string {
     `${bold('write')}    ${bytes(totals.written)} as ${dtypes} in ${plural(outputs.length, 'file')}, and ${plan.companions.map(c => c.name).join(', ') || 'nothing beside them'}`,
     `${bold('memory')}   ${bytes(memory.total)} of ${bytes(memory.budget)} for ${plural(memory.threads, 'thread')}`,
     `${bold('disk')}     ${bytes(totals.disk)}`,
+    ...(comparison ? ['', ...compared(comparison)] : []),
     ...plan.vocabulary.flatMap(vocabularyLines),
     ...(plan.notes.length > 0 ? ['', ...shownNotes(plan.notes).map(n => `${dim('note:')} ${n}`)] : []),
   ]

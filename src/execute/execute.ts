@@ -6,7 +6,7 @@ import { MergeError } from '../errors.ts'
 import { headerOf } from '../formats/safetensors.ts'
 import { createEngine, KERNELS } from '../kernels/kernels.ts'
 import { SOLVERS_VERSION } from '../kernels/whole/solvers.ts'
-import { bytesGathered } from '../plan/gathered.ts'
+import { bytesGathered, bytesKept } from '../plan/gathered.ts'
 import type { InputFile, Plan, Task } from '../plan/plan.ts'
 import { type Program, readsOf, wholesOf } from '../plan/program.ts'
 import { passesOf } from '../plan/survey.ts'
@@ -206,7 +206,7 @@ function workLeft(plan: Plan, finished: ReadonlySet<number>, isSurveyed: boolean
   for (const round of isSurveyed ? [] : plan.survey.rounds) for (const task of round.tasks) read += passesOf(round) * bytesIn(plan, task)
   for (const [id, task] of plan.tasks.entries()) {
     if (finished.has(id)) continue
-    read += bytesIn(plan, task)
+    read += bytesIn(plan, task) + (task.kept ? bytesKept(plan.rowMaps[task.kept.map]!, task.kept) : 0)
     written += task.size * bytesOf(plan.programs[task.program]!.output)
     operations += operationsOf(plan.programs[task.program]!, task.shape)
   }

@@ -1,8 +1,9 @@
 import type { Reader } from '../bytes/source.ts'
+import { isKept } from '../checkpoint/common_rows.ts'
 import type { RowMap } from '../checkpoint/rows.ts'
 import { bytesOf, type FloatDType } from '../dtype.ts'
 import { createEngine } from '../kernels/kernels.ts'
-import { type Gathered, STRIP } from '../plan/gathered.ts'
+import { type Gathered, type Kept, STRIP } from '../plan/gathered.ts'
 
 /** A source to gather, as the plan describes it. */
 export interface GatheredSource {
@@ -16,6 +17,8 @@ export interface GatheredSource {
 export interface Gatherer {
   /** Fills `target` with the elements of the source from element `at`. Gives the bytes that it has read. */
   gather(source: GatheredSource, target: Uint8Array, at: number): Promise<number>
+  /** Puts the rows that are kept in the place of those computed: `target` holds elements of the output, in its `dtype`, from element `at`. */
+  keep(kept: Kept, target: Uint8Array, dtype: FloatDType, at: number): Promise<number>
   /** The model and row that an element is of, where it is one model's own: an index into the map's models. */
   ownerOf(rows: Gathered, index: number): { readonly model: number; readonly row: number } | null
 }
@@ -25,7 +28,7 @@ export function createGatherer(maps: readonly RowMap[], readerOf: (file: number)
   const means = new Map<string, Uint8Array>() // of padding; those of one tensor
   let tensor = ''
   let room: ReturnType<typeof openRoom> | null = null
-  return { gather, ownerOf }
+  return { gather, keep, ownerOf }
 
   async function gather(source: GatheredSource, target: Uint8Array, at: number): Promise<number> {
     const { rows, dtype } = source
@@ -53,6 +56,45 @@ export function createGatherer(maps: readonly RowMap[], readerOf: (file: number)
         read += more
       } else read += await fill(source, map, r, column, part)
       element = until
+    }
+    return read
+  }
+
+  async function keep(kept: Kept, target: Uint8Array, dtype: FloatDType, at: number): Promise<number> {
+    const { model, width } = kept
+    const map = maps[kept.map]!
+    const bytes = bytesOf(dtype)
+    const end = at + target.byteLength / bytes
+    let read = 0
+    for (let element = at; element < end; ) {
+      const r = Math.floor(element / width)
+      if (!isKept(map, model, r)) {
+        element = (r + 1) * width
+        continue
+      }
+      let next = r + 1
+      while (next * width < end && isKept(map, model, next)) next++
+      const until = Math.min(end, next * width)
+      read += await takeOver(kept, target.subarray((element - at) * bytes, (until - at) * bytes), dtype, element)
+      element = until
+    }
+    return read
+  }
+
+  /** The model's own elements from `at` on, in the output's dtype. */
+  async function takeOver(kept: Kept, target: Uint8Array, dtype: FloatDType, at: number): Promise<number> {
+    const source = { rows: kept, dtype: kept.dtype, key: '' } // kept rows are no padding, whose mean the key would tell
+    if (kept.dtype === dtype) return gather(source, target, at)
+    room ??= openRoom(module)
+    const { page, wide, raw, engine } = room
+    const [from, to] = [bytesOf(kept.dtype), bytesOf(dtype)]
+    let read = 0
+    for (let done = 0; done < target.byteLength / to; done += STRIP) {
+      const n = Math.min(STRIP, target.byteLength / to - done)
+      read += await gather(source, page.subarray(0, n * from), at + done)
+      engine.load[kept.dtype](wide.byteOffset, page.byteOffset, n)
+      engine.store[dtype](raw.byteOffset, wide.byteOffset, n)
+      target.set(raw.subarray(0, n * to), done * to)
     }
     return read
   }

@@ -130,7 +130,13 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
         count.written += bytes.byteLength
         const found = copiesDoubles ? firstNonfinite(bytes) : null
         if (found) note(nonfinite, task, { source: 0, index: at + found.index, value: found.value })
-        writerOf(task.output.file).write(bytes, task.output.at + at * bytesOf(program.output))
+        const put = (): void => writerOf(task.output.file).write(bytes, task.output.at + at * bytesOf(program.output))
+        if (!task.kept) return put()
+        return gatherer.keep(task.kept, bytes, program.output as FloatDType, at).then(read => {
+          // rows are matched of floats only
+          count.read += read
+          put()
+        })
       },
     }
   }

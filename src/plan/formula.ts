@@ -14,12 +14,14 @@ import type { OpenedModels } from './open_models.ts'
  * console.log(formulaOf(recipe, await openModels(recipe), 'lm_head.weight'))
  */
 export function formulaOf(recipe: Recipe, checkpoints: OpenedModels, tensor: string): string {
-  const { names, lower } = createLowering(recipe, checkpoints, chooseDonor(recipe))
-  if (!names.includes(tensor)) {
+  const donor = chooseDonor(recipe)
+  const { names, lower } = createLowering(recipe, checkpoints, donor)
+  const name = [...(checkpoints.get(donor)!.renamed ?? [])].find(([, own]) => own === tensor)?.[0] ?? tensor // the output has the donor's own names
+  if (!names.includes(name)) {
     const near = nearest(tensor, names)
     throw new MergeError(`there is no tensor "${tensor}"`, { fix: near ? `did you mean "${near}"?` : 'list the tensors with `merganser inspect MODEL`' })
   }
-  const nameOf = (input: Input): string => (input.tensor === tensor ? input.model : `${input.model}:${input.tensor}`)
-  const lowered = lower(tensor)
+  const nameOf = (input: Input): string => (input.tensor === name ? input.model : `${input.model}:${input.tensor}`)
+  const lowered = lower(name)
   return lowered ? show(lowered.root, input => nameOf(lowered.inputs[input]!)) : 'dropped by a rule'
 }

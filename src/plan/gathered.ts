@@ -1,5 +1,6 @@
+import { isKept } from '../checkpoint/common_rows.ts'
 import type { RowMap } from '../checkpoint/rows.ts'
-import { bytesOf, type DType } from '../dtype.ts'
+import { bytesOf, type DType, type FloatDType } from '../dtype.ts'
 
 /** How the rows of a source are put together, when it is a model's embedding over another vocabulary than the model's own. */
 export interface Gathered {
@@ -15,6 +16,12 @@ export interface Table {
   readonly file: number
   readonly at: number
   readonly dtype: DType
+}
+
+/** Rows of the output that stay as they are in one of the map's models. */
+export interface Kept extends Gathered {
+  /** Of that model's tensor. */
+  readonly dtype: FloatDType
 }
 
 /** Elements that are converted at a time, for rows that are not copied. */
@@ -53,4 +60,9 @@ export function bytesGathered(map: RowMap, { model, width, tables }: Gathered): 
     if (map.hasToken[r] === 1) mean += bytes
   }
   return { rows, mean: isPadded ? mean : 0 }
+}
+
+/** Bytes read to keep rows. */
+export function bytesKept(map: RowMap, { model, width, dtype }: Kept): number {
+  return map.hasToken.reduce((sum, _, r) => sum + (isKept(map, model, r) ? width * bytesOf(dtype) : 0), 0)
 }

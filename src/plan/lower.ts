@@ -83,6 +83,11 @@ export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor:
     const rule = recipe.rules[index]
     if (rule?.action.kind === 'drop') return null
     if (rule?.action.kind === 'from') return copy(name, take(rule.action.model, name) ?? missing(name, rule.action.model, rule))
+    if (!rule && recipe.vocabulary?.policy === 'skip' && tokenAxis(checkpoints.get(donor)!, name)) {
+      const own = findTensor(checkpoints.get(donor)!, name)
+      if (own?.as === 'embedding') return null // the donor has no head of its own, and goes on without one
+      if (own) return copy(name, { model: donor, tensor: own.tensor.name, entry: own.tensor })
+    }
     return merge(name, rule?.action.kind === 'merge' ? rule.action.expression : recipe.merge)
   }
 

@@ -1,4 +1,5 @@
 import { type Checkpoint, type OpenOptions, readSidecar } from '../checkpoint/checkpoint.ts'
+import { renameTensors } from '../checkpoint/renamed.ts'
 import { openTokenizer, readTokenizer, type Tokenizer } from '../checkpoint/tokenizer.ts'
 import { MergeError } from '../errors.ts'
 import { faultAt, nearest } from '../recipe/locate.ts'
@@ -46,7 +47,19 @@ export async function openModels(recipe: Recipe, options: OpenOptions = {}): Pro
     const all = await Promise.all(
       whole.map(async ([name, model]): Promise<[string, Checkpoint]> => [name, model ?? (await at(recipe.models[name]!, () => openDelta(recipe.models[name]!, base!, options)))]), // a merge has mass 1, so it builds on a model
     )
-    return new Map(all)
+    return new Map(all.map(([name, model]) => [name, renamed(recipe.models[name]!, model)]))
+
+    /** An adapter alone goes by the names of the model that the merge builds on. */
+    function renamed(reference: ModelRef, model: Checkpoint): Checkpoint {
+      const rename = reference.rename ?? (reference.isAdapter ? recipe.models[chooseDonor(recipe)]!.rename : undefined)
+      if (!rename) return model
+      try {
+        return renameTensors(model, rename)
+      } catch (error) {
+        if (!(error instanceof MergeError) || rename.at === null) throw error
+        throw faultAt(recipe.source, rename.at, error.what, error.details.fix)
+      }
+    }
   }
 
   async function at<T>(reference: ModelRef, read: () => Promise<T>): Promise<T> {

@@ -11,7 +11,7 @@ import { DEFAULT_MEMORY, type MemoryPlan, planMemory, residentBytes, type WholeN
 import { type Companion, companionsOf } from './companions.ts'
 import { checkCompatible } from './compatible.ts'
 import { chooseDonor } from './donor.ts'
-import { bytesGathered, type Gathered, gatherBytes, type Table } from './gathered.ts'
+import { bytesGathered, bytesKept, type Gathered, gatherBytes, type Kept, type Table } from './gathered.ts'
 import { indexOf, layOut, type OutputFile } from './layout.ts'
 import { lowRankBytes, lowRankFiles } from './low_rank.ts'
 import { createLowering, type Input, type Lowered } from './lower.ts'
@@ -19,6 +19,7 @@ import type { Matched, VocabularyTable } from './matching.ts'
 import { notesOf } from './notes.ts'
 import { checkVocabulary } from './one_vocabulary.ts'
 import type { OpenedModels } from './open_models.ts'
+import { ownNames } from './own_names.ts'
 import { type Compiled, compile, compileCopy, compileFolds } from './passes.ts'
 import { isByRows, type Program, readsOf, rereads } from './program.ts'
 import { provenance } from './provenance.ts'
@@ -56,6 +57,8 @@ export interface Task {
   readonly size: number
   readonly program: number
   readonly sources: readonly TaskSource[]
+  /** Rows that are not computed, but stay as they are in one model: those of tokens that not all models share. */
+  readonly kept?: Kept
   readonly constants: readonly number[]
   /** Places in `constants` that are filled with what is found over the whole merge, by index into the survey's values. */
   readonly found: readonly { readonly slot: number; readonly value: number }[]
@@ -140,12 +143,18 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
   checkVocabulary(recipe, checkpoints.get(donor)!, lowered)
 
   const inputs = inputFiles(checkpoints)
-  const placeable = [...lowered].map(([name, { shape }]) => ({ name, shape, dtype: outputDType(lowered.get(name)!) }))
+  const { renamed } = checkpoints.get(donor)!
+  if (renamed && lowering.structure.isSliced(recipe.merge)) {
+    const fix = 'rename the other models to its names, and leave its own as they are'
+    throw faultAt(recipe.source, recipe.merge.at, `${donor} is renamed, and layers that are put together would have no names in its own way`, fix)
+  }
+  const matchedAs = ownNames(checkpoints.get(donor)!, [...lowered.keys()])
+  const placeable = [...matchedAs].map(([name, as]) => ({ name, shape: lowered.get(as)!.shape, dtype: outputDType(lowered.get(as)!) }))
   const outputs = layOut(placeable, provenance(recipe, checkpoints, donor), recipe.output.shardSize, recipe.result === 'vector' ? VECTOR_STEM : 'model')
   const surveyor = createSurveyor(lowered, (label, what, fix) => faultAt(recipe.source, lowering.callOf(label), what, fix))
   const { tasks, survey, programs } = compileAll()
   const looks = survey.rounds.flatMap(round => Array<readonly SurveyTask[]>(passesOf(round)).fill(round.tasks)).flat()
-  const rowMaps = tasks.some(task => task.sources.some(source => source.rows)) ? lowering.matching!.maps : []
+  const rowMaps = tasks.some(task => task.kept || task.sources.some(source => source.rows)) ? lowering.matching!.maps : []
   const memory = memoryFor(tasks, survey, programs, rowMaps, lowRankBytes(lowRankFiles(inputs.files)), options)
   const wholes = wholesIn(tasks, programs)
   const companions = companionsOf(recipe, checkpoints, donor, lowered, indexOf(outputs), lowering)
@@ -185,13 +194,15 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
     })
     const tasks = outputs.flatMap((file, f) =>
       file.tensors.map(({ name, dtype, at }): Task => {
-        const { root, inputs: read, copyOf } = lowered.get(name)!
-        const dtypes = dtypesOf(name)
+        const as = matchedAs.get(name)!
+        const { root, inputs: read, copyOf, matched } = lowered.get(as)!
+        const dtypes = dtypesOf(as)
         const isCopy = copyOf !== null && dtypes[root.arg as number] === dtype
         const task = isCopy
-          ? taskOf(name, [copyOf], `copy ${dtype}`, () => compileCopy(dtype))
-          : taskOf(name, read, `${root.id} ${dtypes} ${dtype}`, () => compile(root, dtypes, dtype as FloatDType))
-        return { ...task, output: { file: f, at } }
+          ? taskOf(as, [copyOf], `copy ${dtype}`, () => compileCopy(dtype))
+          : taskOf(as, read, `${root.id} ${dtypes} ${dtype}`, () => compile(root, dtypes, dtype as FloatDType))
+        const kept = matched && !isCopy ? keptFor(matched) : null
+        return { ...task, name, ...(kept ? { kept } : {}), output: { file: f, at } }
       }),
     )
     return { tasks, survey, programs }
@@ -231,6 +242,10 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
     const model = of.findIndex(other => other.model === input.model)
     const height = sizeOf(tensorOf(input).shape) / width
     return isIdentity(lowering.matching!.maps[map]!, model, height) ? {} : { rows: { map, model, width, tables: of.map(placeOf) } }
+  }
+
+  function keptFor({ map, of, width, keeps }: Matched): Kept | null {
+    return keeps === null ? null : { map, model: keeps, width, tables: of.map(placeOf), dtype: tensorOf(of[keeps]!).dtype as FloatDType } // rows are matched of floats only
   }
 
   function tensorOf({ model, tensor }: Input): CheckpointTensor {
@@ -332,5 +347,6 @@ function bytesRead(task: Omit<Task, 'output'>, program: Program, maps: readonly 
   const sources = task.sources.map(({ rows }, i) => (rows ? bytesGathered(maps[rows.map]!, rows) : { rows: task.size * bytesOf(program.sources[i]!), mean: 0 }))
   const means = sources.reduce((sum, source) => sum + source.mean * threads, 0)
   const reads = program.copy ? [0] : readsOf(program)
-  return means + reads.reduce((sum, source) => sum + (sources[source]?.rows ?? 0), 0) // what the program makes itself is not read
+  const kept = 'kept' in task && task.kept ? bytesKept(maps[task.kept.map]!, task.kept) : 0
+  return means + kept + reads.reduce((sum, source) => sum + (sources[source]?.rows ?? 0), 0) // what the program makes itself is not read
 }

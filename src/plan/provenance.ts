@@ -3,6 +3,7 @@ import { vectorMetadata } from '../checkpoint/vector.ts'
 import { DEFAULT_SHARD_BYTES } from '../recipe/fields.ts'
 import type { Recipe } from '../recipe/recipe.ts'
 import { referenceText } from '../recipe/references.ts'
+import { spellRename } from '../recipe/rename.ts'
 
 /**
  * The output's metadata: the donor's, the recipe as text, and for every input file the SHA-256 of its header.
@@ -22,7 +23,10 @@ export function provenance(recipe: Recipe, checkpoints: ReadonlyMap<string, Chec
 export function recipeText(recipe: Recipe): string {
   if (recipe.form !== 'expression') return recipe.source.text
   const quoted = (text: string): string => JSON.stringify(text)
-  const models = Object.entries(recipe.models).map(([name, reference]) => `  ${quoted(name)}: ${quoted(referenceText(reference))}`)
+  const models = Object.entries(recipe.models).map(([name, reference]) => {
+    const path = quoted(referenceText(reference))
+    return `  ${quoted(name)}: ${reference.rename ? `{ model: ${path}, rename: ${spellRename(reference.rename)} }` : path}`
+  })
   const { dtype, shardSize, configFrom, tokenizerFrom } = recipe.output
   const output = [
     ...(dtype ? [`dtype: ${dtype.toLowerCase()}`] : []),
@@ -31,5 +35,13 @@ export function recipeText(recipe: Recipe): string {
     ...(tokenizerFrom === null ? [] : [`tokenizer_from: ${quoted(tokenizerFrom)}`]),
   ]
   const outputLine = output.length > 0 ? [`output: { ${output.join(', ')} }`] : []
-  return ['models:', ...models, `merge: ${quoted(recipe.source.text)}`, ...outputLine, `seed: ${recipe.seed}`, ''].join('\n')
+  return [
+    'models:',
+    ...models,
+    `merge: ${quoted(recipe.source.text)}`,
+    ...outputLine,
+    ...(recipe.vocabulary ? [`vocab: ${recipe.vocabulary.policy}`] : []),
+    `seed: ${recipe.seed}`,
+    '',
+  ].join('\n')
 }

@@ -41,7 +41,7 @@ function advice(recipe: Recipe, name: string, isVocabulary: boolean): string {
   if (isVocabulary) {
     if (recipe.form === 'mergekit')
       return 'the vocabularies differ: let `tokenizer_source: union` match their rows by token, or name the model with the smaller vocabulary as base_model'
-    return `the vocabularies differ: let \`tokenizer: {source: union}\` in the recipe match their rows by token, or take these from one model: \`rules: [{ tensors: '${name}', from: MODEL }]\``
+    return `the vocabularies differ: let ${recipe.form === 'expression' ? '`--vocab common`' : '`vocab: common`'} match their rows by token (or \`union\`, \`skip\`), or take these from one model: \`rules: [{ tensors: '${name}', from: MODEL }]\``
   }
   if (recipe.form === 'mergekit') return 'merge models of one size, or write the recipe in Merganser’s own form, whose `rules:` say what becomes of such a tensor'
   return `merge models of one size, or take the tensor from one of them: \`rules: [{ tensors: '${name}', from: MODEL }]\``

@@ -58,10 +58,13 @@ export function vocabularyChanges(
   const changes: Record<string, JsonValue> = {}
   const notes: string[] = []
   const height = output.tokens.length
+  const used = output.tokens.findLastIndex(token => token !== null) + 1
   const nested = Object.entries(config).filter((entry): entry is [string, Json] => isObject(entry[1]) && !entry[0].includes('.')) // dots part the keys of a change
   const parts = nested.filter(([key, part]) => key === 'text_config' || ('vocab_size' in part && part['vocab_size'] === owner.rows))
   for (const [prefix, part] of [['', config] as const, ...parts.map(([key, part]) => [`${key}.`, part] as const)]) {
-    if ('vocab_size' in part && part['vocab_size'] !== height) changes[`${prefix}vocab_size`] = height
+    // One that counts fewer rows than there were goes on doing so, as long as it counts all tokens.
+    const isKept = owner.rows === height && Number(part['vocab_size']) >= used
+    if ('vocab_size' in part && part['vocab_size'] !== height && !isKept) changes[`${prefix}vocab_size`] = height
     if (!owner.tokenizer) continue
     const ids = moveTokenIds(part, owner.tokenizer, output.tokens, source.special)
     for (const [key, id] of Object.entries(ids.changed)) {

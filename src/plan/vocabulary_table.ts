@@ -1,3 +1,4 @@
+import { isKept } from '../checkpoint/common_rows.ts'
 import type { RowMap } from '../checkpoint/rows.ts'
 import type { TokenizerRequest } from '../recipe/recipe.ts'
 import type { VocabularyPlan } from './vocabulary.ts'
@@ -12,8 +13,8 @@ export interface VocabularyLine {
 
 const MAX_EXAMPLES = 3
 
-/** Where the rows of the output come from; every row is counted in one line, and after them the tokens left out. `names` are the models of `map`, in its order. */
-export function tabulateVocabulary(request: TokenizerRequest, plan: VocabularyPlan, map: RowMap, names: readonly string[]): readonly VocabularyLine[] {
+/** Where the rows of the output come from; every row is counted in one line, and after them the tokens left out. `names` are the models of `map`, in its order; `keeps` the one whose rows stay where others lack them. */
+export function tabulateVocabulary(request: TokenizerRequest, plan: VocabularyPlan, map: RowMap, names: readonly string[], keeps: number | null = null): readonly VocabularyLine[] {
   const ruled = new Map(request.tokens.map(rule => [rule.token, rule]))
   const lines = new Map<string, { count: number; examples: string[] }>()
   const add = (what: string, token: string | null): void => {
@@ -32,6 +33,7 @@ export function tabulateVocabulary(request: TokenizerRequest, plan: VocabularyPl
   return [...lines].map(([what, line]) => ({ what, ...line }))
 
   function wayOf(r: number, token: string | null, holders: readonly string[], isRuled: boolean): string {
+    if (keeps !== null && isKept(map, keeps, r)) return token === null ? `without a token: as in ${names[keeps]}` : `not in every model: as in ${names[keeps]}`
     if (token === null) return map.isPadding[r] === 1 ? 'padding: the mean of the rows above' : 'without a token: padding of the embeddings'
     if (isRuled) return 'by a rule of the recipe'
     if (holders.length === names.length) return names.length === 1 ? 'from the model' : 'in every model'

@@ -38,6 +38,11 @@ function refuseAdapters({ source, models, rules, output, tokenizer }: Recipe): v
   for (const name of [output.configFrom, output.tokenizerFrom]) {
     if (isAdapter(name)) throw new MergeError(`${name} is an adapter, and has no config or tokenizer`, { where: source.name, fix: 'name a model' })
   }
+  for (const [name, { rename }] of Object.entries(models)) {
+    if (!rename || !isAdapter(name)) continue
+    const [what, fix] = [`${name} is an adapter, and goes by the names of the model that the merge builds on`, 'rename that model']
+    throw rename.at ? faultAt(source, rename.at, what, fix) : new MergeError(what, { where: source.name, fix })
+  }
   const first = tokenizer && Object.keys(models).find(isAdapter)
   if (!first) return
   const fix = `name the model with it, \`tuned: path/to/model+path/to/${first}\`, and write \`tuned - base\` for what it adds`

@@ -4,11 +4,13 @@ import { faultAt } from './locate.ts'
 import { type Let, modelNamed, nameFault, scopeOf } from './names.ts'
 import type { Expression, ModelRef, Note, Recipe, Rule, SourceText } from './recipe.ts'
 import { readReference, referenceOf, referenceText } from './references.ts'
+import { readRename } from './rename.ts'
 import { expressionOf, readRules } from './rules.ts'
 import { readChatTemplate, readTokenizer } from './tokenizer.ts'
+import { readVocabulary } from './vocabulary.ts'
 import { modelsIn, modelsInRules } from './walk.ts'
 
-export const MERGANSER_KEYS = ['models', 'let', 'merge', 'rules', 'tokenizer', 'chat_template', 'output', 'seed'] as const
+export const MERGANSER_KEYS = ['models', 'let', 'merge', 'rules', 'vocab', 'tokenizer', 'chat_template', 'output', 'seed'] as const
 const MODELS_EXAMPLE = 'models: {base: path/to/base, math: path/to/math}'
 
 type Models = Readonly<Record<string, ModelRef>>
@@ -25,7 +27,7 @@ export function readMerganser(source: SourceText, root: MapValue): { recipe: Rec
   const rulesEntry = entryOf(root, 'rules')
   const rules = rulesEntry ? readRules(scope, models, rulesEntry, notes) : []
   const output = readOutput(source, root, models)
-  const tokenizer = readTokenizer(source, root, models)
+  const { vocabulary, tokenizer } = readVocabulary(source, root, models) ?? { vocabulary: null, tokenizer: readTokenizer(source, root, models) }
   const used = scope.used()
   notes.push(...unusedNotes(models, merge, rules, output, tokenizer), ...named.filter(l => !used.has(l.name)).map(l => ({ text: `let "${l.name}" is never used`, at: l.at })))
   return {
@@ -38,6 +40,7 @@ export function readMerganser(source: SourceText, root: MapValue): { recipe: Rec
       stages: [],
       output,
       tokenizer,
+      vocabulary,
       chatTemplate: readChatTemplate(source, root),
       seed: seedOf(source, root, ['seed']),
       notes,
@@ -57,7 +60,9 @@ function readModels(source: SourceText, root: MapValue): Models {
 
 function readPath(source: SourceText, { key, value }: Entry): ModelRef {
   if (value.kind !== 'map') return referenceOf(textOf(source, value, `the path of ${key}`, `${key}: path/to/model`), value.at)
-  return readReference(source, value, key)
+  const rename = entryOf(value, 'rename')
+  const reference = readReference(source, { ...value, entries: new Map([...value.entries].filter(([field]) => field !== 'rename')) }, key)
+  return rename ? { ...reference, rename: readRename(source, rename) } : reference
 }
 
 function nameOf(source: SourceText, { key, keyAt }: Entry): string {

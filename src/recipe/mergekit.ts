@@ -57,6 +57,7 @@ export function readMergekit(source: SourceText, root: MapValue, stages: Stages 
     stages: [],
     output: { dtype: dtypeAt(source, root, 'out_dtype') ?? dtypeAt(source, root, 'dtype'), shardSize: DEFAULT_SHARD_BYTES, configFrom: donor, tokenizerFrom: donor },
     tokenizer: readTokenizer(source, root, Object.fromEntries([...models.keys(), ...modelsIn(merge)].map(model => [model, true]))),
+    vocabulary: null,
     chatTemplate: readChatTemplate(source, root),
     seed: seedOf(source, root, ['seed', 'random_seed']),
     notes,

@@ -2,12 +2,15 @@ import { MergeError } from '../errors.ts'
 import { check, checkLet } from './check.ts'
 import { parseExpression } from './expression.ts'
 import { DEFAULT_SHARD_BYTES } from './fields.ts'
+import { suggest } from './locate.ts'
 import { own } from './lookup.ts'
 import { unusedNotes } from './merganser.ts'
 import { nameFault, scopeOf } from './names.ts'
 import { placedAlone } from './placed.ts'
-import type { Expression, ModelRef, Recipe, SourceText } from './recipe.ts'
+import type { Expression, ModelRef, Recipe, SourceText, VocabularyPolicy } from './recipe.ts'
 import { referenceOf } from './references.ts'
+import { type RenameOptions, readLoneRename } from './rename.ts'
+import { requestOf } from './vocabulary.ts'
 import { readYaml } from './yaml.ts'
 
 export interface ParseOptions {
@@ -15,6 +18,10 @@ export interface ParseOptions {
   readonly name?: string
   /** Names to paths. With them the text is one expression, without them a YAML recipe. */
   readonly models?: Readonly<Record<string, string>>
+  /** With `models`: how the tensors of some are to be called, by model; as `rename:` in a recipe, as text or as values. */
+  readonly rename?: Readonly<Record<string, string | RenameOptions>>
+  /** With `models`: what becomes of different vocabularies, as `vocab:` in a recipe. */
+  readonly vocab?: VocabularyPolicy
   /** Taken instead of what the recipe says. */
   readonly output?: Partial<Recipe['output']>
   readonly seed?: number
@@ -54,7 +61,7 @@ export function parse(text: string, options: ParseOptions = {}): Recipe {
  * @example
  * readReferences('base + 0.5*math', { models: { base: 'models/base', math: 'adapters/math' } }).math.path // 'adapters/math'
  */
-export function readReferences(text: string, options: Pick<ParseOptions, 'name' | 'models'> = {}): Recipe['models'] {
+export function readReferences(text: string, options: Pick<ParseOptions, 'name' | 'models' | 'rename'> = {}): Recipe['models'] {
   return readAny(sourceOf(text, options), options).recipe.models
 }
 
@@ -62,24 +69,34 @@ function sourceOf(text: string, { name, models }: ParseOptions): SourceText {
   return { name: name ?? (models ? 'expression' : 'recipe'), text: text.replace(/^\ufeff/, '') }
 }
 
-const readAny = (source: SourceText, { models }: ParseOptions): { recipe: Recipe; lets: readonly Expression[] } => (models ? readExpression(source, models) : readYaml(source))
+const readAny = (source: SourceText, { models, rename, vocab }: ParseOptions): { recipe: Recipe; lets: readonly Expression[] } =>
+  models ? readExpression(source, models, rename ?? {}, vocab ?? null) : readYaml(source)
 
 const marked = (models: Recipe['models'], adapters: ReadonlySet<string>): Recipe['models'] =>
   Object.fromEntries(Object.entries(models).map(([name, reference]) => [name, adapters.has(name) ? { ...reference, isAdapter: true } : reference]))
 
-function readExpression(source: SourceText, paths: Readonly<Record<string, string>>): { recipe: Recipe; lets: readonly Expression[] } {
+function readExpression(
+  source: SourceText,
+  paths: Readonly<Record<string, string>>,
+  renames: NonNullable<ParseOptions['rename']>,
+  vocab: VocabularyPolicy | null,
+): { recipe: Recipe; lets: readonly Expression[] } {
   const models: Readonly<Record<string, ModelRef>> = Object.fromEntries(
     Object.entries(paths).map(([name, path]) => {
       const fault = nameFault(name)
       if (fault) throw new MergeError(fault.what, { fix: fault.fix })
       if (path.trim() === '') throw new MergeError(`model "${name}" has no path`, { fix: `give it as ${name}=path/to/model` })
-      return [name, referenceOf(path, null)]
+      const rename = own(renames, name)
+      return [name, { ...referenceOf(path, null), ...(rename === undefined ? {} : { rename: readLoneRename(`rename of ${name}`, rename) }) }]
     }),
   )
+  const stranger = Object.keys(renames).find(name => !own(models, name))
+  if (stranger !== undefined) throw new MergeError(`a rename of "${stranger}", which is no model`, { fix: suggest(stranger, Object.keys(models), 'models') })
   const merge = parseExpression(placedAlone(source), scopeOf(source, models, []))
   const output = { dtype: null, shardSize: DEFAULT_SHARD_BYTES, configFrom: null, tokenizerFrom: null }
   const notes = unusedNotes(models, merge, [], output, null)
-  return { recipe: { form: 'expression', source, models, merge, rules: [], stages: [], output, tokenizer: null, chatTemplate: null, seed: 0, notes }, lets: [] }
+  const vocabularies = vocab ? requestOf({ policy: vocab, tokens: {}, at: merge.at }) : { vocabulary: null, tokenizer: null }
+  return { recipe: { form: 'expression', source, models, merge, rules: [], stages: [], output, ...vocabularies, chatTemplate: null, seed: 0, notes }, lets: [] }
 }
 
 function checkOptions({ models, output, seed }: Recipe): void {

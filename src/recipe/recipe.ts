@@ -85,8 +85,35 @@ export interface ModelRef {
   readonly lora: { readonly path: string; readonly revision: string | null } | null
   /** Set where it leads to an adapter alone, which is a task vector. Only its folder tells, so whoever has looked says it to `parse`. */
   readonly isAdapter?: true
+  /** What the recipe calls its tensors, where not by their own names. */
+  readonly rename?: Rename
   /** Null when it was named on the command line or in code, not in the text. */
   readonly at: At | null
+}
+
+/**
+ * How a model's tensors get other names, in four steps: `strip` takes a beginning away, and where it is given only the tensors that have it are
+ * renamed at all; each `regex` in turn; `layers` counts the layers anew; `add` puts a beginning in front. Plain data.
+ */
+export interface Rename {
+  readonly strip: string | null
+  readonly regex: readonly { readonly from: string; readonly to: string }[]
+  readonly layers: LayerRename | null
+  readonly add: string | null
+  /** Null when it was given on the command line or in code. */
+  readonly at: At | null
+}
+
+/** New indices for the layers of one stack. With `map` there is neither `skip` nor `gaps`. */
+export interface LayerRename {
+  /** What the names of the layers begin with, after `strip` and `regex`; null where there is one stack. */
+  readonly of: string | null
+  /** Layers of this model that are left out of the count, by their own indices. */
+  readonly skip: readonly number[]
+  /** New indices that no layer gets. */
+  readonly gaps: readonly number[]
+  /** Own index and new one; layers that it does not name are left out of the count. */
+  readonly map: readonly (readonly [number, number])[] | null
 }
 
 /** What to do with some tensors instead of the recipe's main formula. The first rule that matches a tensor wins. */
@@ -120,6 +147,8 @@ export interface Recipe {
   }
   /** Null keeps each row of an embedding where it is. */
   readonly tokenizer: TokenizerRequest | null
+  /** What was asked of vocabularies in Merganser's own form; but for `skip`, `tokenizer` says the rest of it. */
+  readonly vocabulary: VocabularyRequest | null
   /** Null keeps the template that comes with the tokenizer. */
   readonly chatTemplate: ChatTemplateRequest | null
   /** Set where the recipe gives a task vector instead of a model. */
@@ -133,6 +162,21 @@ export interface Note {
   readonly text: string
   readonly at: At | null
 }
+
+/**
+ * What becomes of embeddings and heads whose models have different vocabularies. The base here is the model that the merge builds on.
+ * - `skip`: they are not merged; those of the base stay.
+ * - `common`: the base's vocabulary. Rows of tokens that all models share are merged, all others stay as they are in the base.
+ * - `union`: the base's vocabulary and, appended, what only other models have. A token of one model keeps that model's row.
+ */
+export interface VocabularyRequest {
+  readonly policy: VocabularyPolicy
+  /** By model: what the base calls some of its tokens. */
+  readonly tokens: Readonly<Record<string, Readonly<Record<string, string>>>>
+  readonly at: At
+}
+export const VOCABULARY_POLICIES = ['skip', 'common', 'union'] as const
+export type VocabularyPolicy = (typeof VOCABULARY_POLICIES)[number]
 
 /** What a recipe asks of the output's vocabulary. Plain data. */
 export interface TokenizerRequest {

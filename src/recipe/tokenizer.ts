@@ -111,7 +111,7 @@ function readForce(source: SourceText, entry: Entry | null): boolean {
 
 const MAX_MULTIPLE = 2 ** 20 // hardware asks for 8 to 512; beyond this every vocabulary would be mostly padding
 
-function readMultiple(source: SourceText, entry: Entry | null): number | null {
+export function readMultiple(source: SourceText, entry: Entry | null): number | null {
   if (!entry) return null
   const multiple = entry.value.kind === 'scalar' ? entry.value.value : null
   if (typeof multiple === 'number' && Number.isSafeInteger(multiple) && multiple >= 1 && multiple <= MAX_MULTIPLE) return multiple
