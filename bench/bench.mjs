@@ -1,4 +1,5 @@
-// `npm run bench -- [flags]`: what merging costs, beside the cost of moving as many bytes. `npm run bench -- quality` is another table: quality.mjs.
+// `npm run bench -- [flags]`: what merging costs, beside the cost of moving as many bytes. `npm run bench -- quality` and `npm run bench -- matrix` are other
+// tables: quality.mjs, spectral.mjs.
 import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { readFlags, usage } from './flags.mjs'
@@ -15,10 +16,13 @@ const SLACK = 150e6 // bytes on disk: the models of many small tensors, headers,
 
 try {
   const [first, ...rest] = process.argv.slice(2)
-  const flags = first === 'quality' ? null : readFlags(process.argv.slice(2))
-  if (flags === null) await (await import('./quality.mjs')).benchQuality(rest)
-  else if (flags.help) process.stdout.write(usage())
-  else await bench(flags)
+  if (first === 'quality') await (await import('./quality.mjs')).benchQuality(rest)
+  else if (first === 'matrix') await (await import('./spectral.mjs')).benchSpectral(rest)
+  else {
+    const flags = readFlags(process.argv.slice(2))
+    if (flags.help) process.stdout.write(usage())
+    else await bench(flags)
+  }
 } catch (error) {
   console.error(error.message)
   process.exitCode = 1

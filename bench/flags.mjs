@@ -40,7 +40,7 @@ export function readFlags(args) {
 
 export function usage() {
   const lines = Object.entries(FLAGS).map(([name, { value, doc }]) => `  ${`--${name}${value ? ` ${value}` : ''}`.padEnd(24)}  ${doc}`)
-  return `npm run bench -- [flags]\nnpm run bench -- quality [flags]  which method pays on the vision zoo; --help for its flags\n\n${lines.join('\n')}\n`
+  return `npm run bench -- [flags]\nnpm run bench -- quality [flags]  which method pays on the vision zoo; --help for its flags\nnpm run bench -- matrix [flags]   what methods on whole matrices cost; --help for its flags\n\n${lines.join('\n')}\n`
 }
 
 function count(name, text, least) {

@@ -17,8 +17,22 @@ finally:
 const MERGEKIT_FLAGS = ['--lazy-unpickle', '--no-copy-tokenizer', '--no-write-model-card', '--quiet'] // the fastest way to the same weights
 
 /** Merganser's command line. Gives seconds and peak resident bytes. */
-export const runMerge = ({ recipe, out, threads }) =>
-  withoutOutput(out, () => run(process.execPath, ['--import', join(HERE, 'rss.mjs'), CLI, 'merge', recipe, out, '--force', '--threads', String(threads), '--json']))
+export const runMerge = ({ recipe, out, threads, memory }) =>
+  withoutOutput(out, () =>
+    run(process.execPath, [
+      '--import',
+      join(HERE, 'rss.mjs'),
+      CLI,
+      'merge',
+      recipe,
+      out,
+      '--force',
+      '--threads',
+      String(threads),
+      '--json',
+      ...(memory ? ['--memory', memory] : []),
+    ]),
+  )
 
 /** The floor under a merge of `inputs`, which are safetensors files. */
 export const runFloor = ({ inputs, out, threads }) =>

@@ -3,10 +3,7 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { runInMemory } from '../dist/evaluate/load.js'
-import { VISION_TASKS } from '../dist/evaluate/suites.js'
-import { openVision } from '../dist/evaluate/vision.js'
-import { METHODS, openModels, parse, plan } from '../dist/index.js'
+import { METHODS, mergeSubject, openEvaluation, openModels, parse, plan, readSuite } from '../dist/index.js'
 import { createTable } from './table.mjs'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
@@ -49,66 +46,69 @@ export async function benchQuality(args) {
   const results = []
   const apart = []
   for (const name of names.filter(n => only.includes(n))) {
-    const reason = reasonAgainst(name)
+    const reason = reasonAgainst(name, zoo.tasks.length)
     if (reason) apart.push([name, reason])
     else for (const setting of SETTINGS[name] ?? [{}]) await measure(zoo, name, setting, results, apart)
   }
   await zoo.close()
   show(zoo, results, flags)
-  if (apart.length > 0) console.log(`\nNot for ${VISION_TASKS.length} fine-tunes of one base:\n${apart.map(([name, why]) => `  ${name.padEnd(16)}  ${why}`).join('\n')}`)
+  if (apart.length > 0) console.log(`\nNot for ${zoo.tasks.length} fine-tunes of one base:\n${apart.map(([name, why]) => `  ${name.padEnd(16)}  ${why}`).join('\n')}`)
 }
 
 /** Base and experts, and what they score alone. */
 async function openZoo(folder) {
-  const models = Object.fromEntries(['base', ...VISION_TASKS].map(model => [model, join(folder, model)]))
-  const [dev, test] = await Promise.all(['dev', 'test'].map(split => openVision(folder, VISION_TASKS, split)))
+  const [dev, test] = await Promise.all(['dev', 'test'].map(async split => openEvaluation(await readSuite(join(folder, 'suite.yml'), { split }))))
+  const tasks = test.suite.tasks.map(task => task.name)
+  const models = Object.fromEntries(['base', ...tasks].map(model => [model, join(folder, model)]))
   const alone = {}
-  for (const task of VISION_TASKS) {
-    const weights = await merged(models, task)
-    alone[task] = { dev: accuracy((await dev.score(weights, [task]))[task]), test: accuracy((await test.score(weights, [task]))[task]) }
+  for (const task of tasks) {
+    const expert = await merged(models, task)
+    const [[onDev], [onTest]] = [await dev.evaluate(expert, { tasks: [task] }), await test.evaluate(expert, { tasks: [task] })]
+    alone[task] = { dev: onDev.value, test: onTest.value }
   }
-  const base = await test.score(await merged(models, 'base'))
-  return { models, dev, test, alone, base: VISION_TASKS.map(task => accuracy(base[task])), close: () => Promise.all([dev.close(), test.close()]) }
+  const base = await accuracies(test, await merged(models, 'base'))
+  return { tasks, models, dev, test, alone, base, close: () => Promise.all([dev.close(), test.close()]) }
 }
 
+const accuracies = async (evaluation, subject) => (await evaluation.evaluate(subject)).map(score => score.value) // in the order of the suite's tasks
+
 /** Why a method cannot merge the experts; null where it can. Whatever else a method refuses, it says itself. */
-function reasonAgainst(name) {
+function reasonAgainst(name, experts) {
   const { models, params } = METHODS[name]
-  if (models?.max !== undefined && models.max < VISION_TASKS.length && !AROUND[name]) return `merges ${models.max === 1 ? 'one model' : `at most ${models.max} models`}`
+  if (models?.max !== undefined && models.max < experts && !AROUND[name]) return `merges ${models.max === 1 ? 'one model' : `at most ${models.max} models`}`
   const given = SETTINGS[name]?.[0] ?? {}
   const wanted = Object.entries(params).filter(([param, spec]) => 'default' in spec === false && spec.inExpression === undefined && !(param in given))
   return wanted.length > 0 ? `needs ${wanted.map(([param]) => param).join(', ')}` : null
 }
 
 /** The expression of a merge whose step is `step` long, and how its step is written. */
-function expressionOf(name, setting, step) {
+function expressionOf(name, tasks, setting, step) {
   const { base, params, laws } = METHODS[name]
   const inside = params.lambda !== undefined
   const written = Object.entries({ ...setting, ...(inside ? { lambda: step } : {}) }).map(([param, value]) => `${param}=${value}`)
-  if (AROUND[name]) return `base + ${name}(${expressionOf(AROUND[name], {}, step).replace(/^base \+ /, '')}, ${written.join(', ')})`
+  if (AROUND[name]) return `base + ${name}(${expressionOf(AROUND[name], tasks, {}, step).replace(/^base \+ /, '')}, ${written.join(', ')})`
   const isOfDeltas = (base === 'required' || base === 'optional') && !laws.deltas
-  const call = `${name}(${[...VISION_TASKS.map(task => (isOfDeltas ? `${task} - base` : task)), ...written, ...(laws.deltas ? ['base=base'] : [])].join(', ')})`
+  const call = `${name}(${[...tasks.map(task => (isOfDeltas ? `${task} - base` : task)), ...written, ...(laws.deltas ? ['base=base'] : [])].join(', ')})`
   const vector = isOfDeltas ? call : `(${call} - base)`
   return `base + ${inside ? '' : `${step}*`}${vector}`
 }
 
-async function measure({ models, dev, test, alone }, name, setting, results, apart) {
+async function measure({ tasks, models, dev, test, alone }, name, setting, results, apart) {
   const title = [name, ...Object.entries(setting).map(([param, value]) => `${param} ${value}`), ...(AROUND[name] ? [`of ${AROUND[name]}`] : [])].join(', ')
   const kept = new Map()
   const score = async step => {
     if (!kept.has(step)) {
       process.stderr.write(`\r\x1b[2K${title}: step ${step} …`)
-      const scores = await dev.score(await merged(models, expressionOf(name, setting, step)))
-      kept.set(step, mean(VISION_TASKS.map(task => accuracy(scores[task]) / alone[task].dev)))
+      const found = await accuracies(dev, await merged(models, expressionOf(name, tasks, setting, step)))
+      kept.set(step, mean(tasks.map((task, i) => found[i] / alone[task].dev)))
     }
     return kept.get(step)
   }
   try {
     const step = await bestStep(score)
-    const scores = await test.score(await merged(models, expressionOf(name, setting, step)))
-    const tasks = VISION_TASKS.map(task => accuracy(scores[task]))
-    const retained = mean(VISION_TASKS.map((task, i) => tasks[i] / alone[task].test))
-    results.push({ title, step, isParameter: METHODS[name].params.lambda !== undefined || AROUND[name] !== undefined, dev: kept.get(step), tasks, retained })
+    const found = await accuracies(test, await merged(models, expressionOf(name, tasks, setting, step)))
+    const retained = mean(tasks.map((task, i) => found[i] / alone[task].test))
+    results.push({ title, step, isParameter: METHODS[name].params.lambda !== undefined || AROUND[name] !== undefined, dev: kept.get(step), tasks: found, retained })
   } catch (error) {
     if (error.what === undefined) throw error // not one of Merganser's
     apart.push([name, error.what])
@@ -133,14 +133,14 @@ async function bestStep(score) {
 
 async function merged(models, expression) {
   const recipe = parse(expression, { models, output: { dtype: 'F32', shardSize: Number.MAX_SAFE_INTEGER } })
-  return runInMemory(plan(recipe, await openModels(recipe), { threads: 1 }))
+  return mergeSubject(plan(recipe, await openModels(recipe), { threads: 1 }), expression)
 }
 
-function show({ alone, base }, results, { tasks: isByTask, markdown }) {
-  const experts = VISION_TASKS.map(task => alone[task].test)
-  console.log(`${VISION_TASKS.length} experts merged into one model; accuracy on test images, at the step that is best on dev images (mean of accuracy ÷ that of the expert):`)
+function show({ tasks: names, alone, base }, results, { tasks: isByTask, markdown }) {
+  const experts = names.map(task => alone[task].test)
+  console.log(`${names.length} experts merged into one model; accuracy on test images, at the step that is best on dev images (mean of accuracy ÷ that of the expert):`)
   const row = createTable(
-    [['method', 46], ['step', 6], ['dev', 7], ['test', 7], ['of experts', 10], ...(isByTask ? VISION_TASKS.map(task => [task, Math.max(7, task.length)]) : [])],
+    [['method', 46], ['step', 6], ['dev', 7], ['test', 7], ['of experts', 10], ...(isByTask ? names.map(task => [task, Math.max(7, task.length)]) : [])],
     markdown,
   )
   const line = (title, step, dev, accuracies, retained) => row([title, step, dev, percent(mean(accuracies)), percent(retained), ...(isByTask ? accuracies.map(percent) : [])])
@@ -156,6 +156,5 @@ function usage() {
   return `npm run bench -- quality [flags]\n\n${lines.join('\n')}\n`
 }
 
-const accuracy = ({ correct, total }) => correct / total
 const mean = values => values.reduce((a, b) => a + b, 0) / values.length
 const percent = share => (share * 100).toFixed(1)

@@ -210,7 +210,16 @@ test('--json prints one event a line, and nothing else', () => {
 })
 
 test('the bar shows share, bytes, rate and time left', () => {
-  expect(line(620_000_000, 1_000_000_000, 0.5)).toBe('█████████████████░░░░░░░░░░░  62 %  620.0 MB of 1.00 GB  1.24 GB/s  0.3 s left')
+  expect(line({ bytes: 620_000_000, operations: 0 }, { bytes: 1_000_000_000, operations: 0 }, 0.5)).toBe(
+    '█████████████████░░░░░░░░░░░  62 %  620.0 MB of 1.00 GB  1.24 GB/s  0.3 s left',
+  )
+})
+
+// 20 operations take about as long as a byte: 2.5e12 of 5e12 are half of the work but for a thousandth.
+test('the bar shows operations where whole matrices are most of the work, and never more than there are', () => {
+  const total = { bytes: 1_000_000_000, operations: 5e12 }
+  expect(line({ bytes: 2_000_000_000, operations: 2.5e12 }, total, 60)).toBe('██████████████░░░░░░░░░░░░░░  50 %  2.50 TFLOP of 5.00 TFLOP  60 s left')
+  expect(line({ bytes: 2_000_000_000, operations: 6e12 }, total, 60)).toBe('████████████████████████████  100 %  5.00 TFLOP of 5.00 TFLOP  0.0 s left')
 })
 
 test('plan shows the mathematics of one tensor', () => {

@@ -7,12 +7,14 @@ import { createSelector } from '../src/execute/select.ts'
 import { findEverywhere } from '../src/execute/survey.ts'
 import { surveyPieces, type Tools } from '../src/execute/survey_unit.ts'
 import { startOf, type Unit, type UnitResult } from '../src/execute/units.ts'
-import { mapMemory, residentBytes } from '../src/plan/budget.ts'
+import { createMatrices } from '../src/execute/wholes.ts'
+import { mapBytes, residentBytes } from '../src/plan/budget.ts'
 import type { Lowered } from '../src/plan/lower.ts'
 import { type Compiled, compile, compileFolds } from '../src/plan/passes.ts'
 import { isByRows, type Program } from '../src/plan/program.ts'
 import { createSurveyor, type SurveyTask } from '../src/plan/survey.ts'
 import { BLOCK, blockOf, type Tiling } from '../src/plan/tiling.ts'
+import { placeWholes } from '../src/plan/whole.ts'
 import { decode, encode } from './floats.ts'
 
 export interface Cut {
@@ -45,7 +47,7 @@ const MOST_RESIDENT = 4096 // elements of a tensor that tests keep in memory
 /** An engine for one program: its code is generated once, whatever it then runs on. */
 export function createMachine({ program, constants }: Compiled, tiling: Tiling = { chunk: BLOCK }, shape: Shape = []): Machine {
   const rows = isByRows(program) ? rowsOf(shape) : null
-  const runner = createRunner(mapMemory(program, tiling, rows).size + residentBytes(program, MOST_RESIDENT), tiling)
+  const runner = createRunner(mapBytes(program, tiling, rows) + residentBytes(program, MOST_RESIDENT) + (placeWholes(program, shape)?.bytes ?? 0), tiling)
   const selector = createSelector()
   const width = bytesOf(program.output)
   return { run }
@@ -59,7 +61,7 @@ export function createMachine({ program, constants }: Compiled, tiling: Tiling =
     const scalars = new Float64Array(program.scalars)
     scalars.set(constants.map(c => replaced?.get(c) ?? c))
     const known = { size, rows, scalars, columnValues: Array.from({ length: program.columns }, () => new Float64Array(rows?.columns ?? 0)) }
-    const ports = {
+    const files = {
       read(slot: number, target: Uint8Array, at: number): void {
         const own = bytesOf(program.sources[slot]!)
         target.set(inputs[slot]!.subarray(at * own, at * own + target.length))
@@ -69,6 +71,8 @@ export function createMachine({ program, constants }: Compiled, tiling: Tiling =
         last = { length: from.length, after: new Uint8Array(from.buffer, from.byteOffset + from.length, 256).slice() }
       },
     }
+    const found = (finding: Finding): void => void findings.push(finding)
+    const { ports, make } = createMatrices(runner, { program, shape, known, key, tiling }, files, found)
     if (resident) runner.hold(program, known)
     for (const [pass, spec] of program.passes.entries()) {
       const take = async (step: Step): Promise<readonly Partials[]> => {
@@ -76,11 +80,12 @@ export function createMachine({ program, constants }: Compiled, tiling: Tiling =
         const gathered: Partials[] = []
         const length = step.kind === 'sample' ? size : Math.ceil(range / blockOf(rows)) * blockOf(rows)
         for (let start = 0; start < size; start += length) {
-          gathered.push(await runner.run({ program, pass, step, start, end: Math.min(size, start + length), known, key, resident }, ports, f => findings.push(f)))
+          gathered.push(await runner.run({ program, pass, step, start, end: Math.min(size, start + length), known, key, resident }, ports, found))
         }
         return gathered
       }
       await runPass(spec, known, { kernels: runner.engine.kernels, selector }, take)
+      await make(spec, () => {})
     }
     return { bytes, findings, folded: program.passes.flatMap(p => p.folds.map(f => scalars[f.to]!)), steps, last }
   }
@@ -137,7 +142,7 @@ async function surveyed(
     const known = tools.get(task)
     if (known) return known
     const program = programs[task.program]!
-    const runner = createRunner(mapMemory(program, tiling, isByRows(program) ? rowsOf(task.shape) : null).size, tiling)
+    const runner = createRunner(mapBytes(program, tiling, isByRows(program) ? rowsOf(task.shape) : null), tiling)
     const inputs = formulas[Number(task.name)]!.sources.map(s => encode(dtype, s))
     const read = (slot: number, target: Uint8Array, at: number): void => target.set(inputs[slot]!.subarray(at * bytesOf(dtype), at * bytesOf(dtype) + target.length))
     const fresh = { runner, helpers: { kernels: runner.engine.kernels, selector }, programs, startOf, portsOf: () => ({ read, write() {} }) }
@@ -153,7 +158,7 @@ async function surveyed(
       for (let from = start; from < end; from += length)
         partials.push(await surveyPieces([{ task, start: from, end: Math.min(end, from + length) }], unit.step, unit.numbers, toolsFor(task)))
     }
-    return { finished: [], partials: partials.reduce(joined), read: 0, written: 0, nonfinite: [] }
+    return { finished: [], partials: partials.reduce(joined), read: 0, written: 0, operations: 0, nonfinite: [] }
   }
   const values = await findEverywhere({ survey, programs }, { submit }, () => {})
   for (const { root } of formulas) for (const t of nodesOf(root)) if (isEverywhere(t.op)) labels.add(t.arg as string)

@@ -142,7 +142,7 @@ function formulasOf(name: string, count: number, own: Readonly<Record<string, nu
     const tensors = Array.from({ length: count + 1 }, (_, i) => Tensor.source(i, shape))
     const models = tensors.slice(1).map((tensor, index): AnyModel => ({ ...own, index, tensor, delta: tensor.sub(tensors[0]!) }) as AnyModel)
     const random = (label: string | number): Tensor => Tensor.random(String(label), shape)
-    const root = METHODS[name]!.merge({ name: String(s), shape, base: tensors[0]!, models, random, everywhere: everywhereIn(''), position: s / 3 }, merge)
+    const root = METHODS[name]!.merge({ name: String(s), shape, isMatrix: false, base: tensors[0]!, models, random, everywhere: everywhereIn(''), position: s / 3 }, merge)
     const sources = tensors.map((_, i) =>
       Float32Array.from({ length: sizeOf(shape) }, (_, j) => Math.round(900 * Math.sin(j * (i + 2) + s) * (i === 0 ? 1 : 0.3 * s + 0.2)) / 4096),
     )

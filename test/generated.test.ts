@@ -65,11 +65,11 @@ describe.each(Object.entries(METHODS))('the page of %s', (name, method) => {
     }
   })
 
-  // Models of one tensor with 1,000 elements, as the page says.
+  // Models of one tensor with 1,000 elements, of the shape that the page says.
   const modelled = (...names: string[]): ReadonlyMap<string, Checkpoint> =>
     new Map(
       names.map(model => {
-        const entry = { name: 'w', dtype: 'F32', shape: [1000], start: 0, end: 4000, file: 0 }
+        const entry = { name: 'w', dtype: 'F32', shape: example.formula.shape, start: 0, end: 4000, file: 0 }
         return [model, { tensors: new Map([['w', entry]]), layers: layersOf(['w']), architecture: null, config: null } as unknown as Checkpoint] // what a formula looks at
       }),
     )

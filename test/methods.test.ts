@@ -28,7 +28,7 @@ async function merge(name: string, { base, models, own = [], parameters = {} }: 
     return { ...defaults('model'), ...own[index], index, tensor, delta: tensor.sub(zero) } as AnyModel
   })
   const root = method.merge(
-    { name: 'tensor', shape, base: zero, models: given, random: label => Tensor.random(String(label), shape), everywhere: everywhereIn(''), position: 0.5 },
+    { name: 'tensor', shape, isMatrix: false, base: zero, models: given, random: label => Tensor.random(String(label), shape), everywhere: everywhereIn(''), position: 0.5 },
     { ...defaults('other'), ...parameters },
   )
   return [...(await run(root, inputs))]

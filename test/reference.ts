@@ -1,5 +1,8 @@
+import { isWhole, type WholeOp } from '../src/algebra/ops.ts'
 import { rowsOf, type Tensor } from '../src/algebra/tensor.ts'
 import { sizeOf } from '../src/dtype.ts'
+import { build } from './linear_algebra.ts'
+import { WHOLES } from './whole_reference.ts'
 
 /**
  * The naive evaluator: a formula over whole arrays, one op after the other, written to be read.
@@ -25,6 +28,7 @@ export function evaluate(
     if (t.op === 'constant') return Float64Array.of(t.arg as number)
     if (t.op === 'random') return Float64Array.from(uniform(t.arg as string, sizeOf(t.shape)))
     const inputs = t.inputs.map(value)
+    if (isWhole(t.op)) return computeWhole(t, inputs)
     if (t.op === 'sum') return Float64Array.of(inputs[0]!.reduce((a, b) => a + b, 0))
     if (t.op === 'largest') return Float64Array.of(inputs[0]!.toSorted((a, b) => b - a)[Math.floor(inputs[1]![0]!) - 1]! + 0) // a selected zero has no sign
     if (t.op === 'everywhere_sum' || t.op === 'everywhere_largest') return Float64Array.of(everywhere(t, inputs[0]!))
@@ -41,6 +45,13 @@ export function evaluate(
     return Float64Array.from({ length: sizeOf(t.shape) }, (_, i) => Math.fround(MAPS[t.op]!(...inputs.map((_, j) => operand(j, i)))))
   }
   return Float32Array.from(value(root))
+}
+
+function computeWhole({ op, inputs, shape }: Tensor, values: readonly Float64Array[]): Float64Array {
+  const [rows, cols] = shape as readonly [number, number] // whole matrices have two dimensions
+  const matrices = values.filter((_, i) => inputs[i]!.space === 'elements').map(x => build(rows, cols, (i, j) => x[i * cols + j]!))
+  const numbers = values.filter((_, i) => inputs[i]!.space === 'number').map(x => x[0]!)
+  return Float64Array.from(WHOLES[op as WholeOp](matrices, numbers).flat(), Math.fround)
 }
 
 /** What is found everywhere, where `of` holds all elements there are. */

@@ -40,6 +40,12 @@ export const OPS = {
   sum: 'fold',
   /** The k-th largest element; inputs: the tensor, and k: a number, rounded down. */
   largest: 'fold',
+  /** Of matrices of one size, and after them numbers, one matrix of that size: src/kernels/whole says what. */
+  tsv: 'whole',
+  isotropic: 'whole',
+  common_space: 'whole',
+  wudi: 'whole',
+  low_rank: 'whole',
   /** The same over the tensors of all formulas that have `arg` for their label; the last input is the share of all elements that k is. */
   everywhere_sum: 'everywhere',
   everywhere_largest: 'everywhere',
@@ -52,5 +58,7 @@ export type FoldOp = OpOf<'fold'>
 export const isMap = (op: Op): op is MapOp => OPS[op] === 'map'
 export type RowOp = OpOf<'row'>
 export const isRow = (op: Op): op is RowOp => OPS[op] === 'row'
+export type WholeOp = OpOf<'whole'>
 export const isFold = (op: Op): op is FoldOp => OPS[op] === 'fold'
+export const isWhole = (op: Op): op is WholeOp => OPS[op] === 'whole'
 export const isEverywhere = (op: Op): op is OpOf<'everywhere'> => OPS[op] === 'everywhere'

@@ -1,6 +1,6 @@
 import { sizeOf } from '../dtype.ts'
 import { assert } from '../errors.ts'
-import { isEverywhere, isFold, isRow, type MapOp, type Op } from './ops.ts'
+import { isEverywhere, isFold, isRow, isWhole, type MapOp, type Op, type WholeOp } from './ops.ts'
 import { simplify } from './rewrite.ts'
 
 export type Shape = readonly number[]
@@ -39,8 +39,8 @@ export class Tensor {
     this.arg = arg
     this.shape = shape
     this.space = space
-    this.rowLevel = space === 'number' || space === 'columns' ? 0 : inputs.reduce((most, t) => Math.max(most, t.rowLevel), 0) + (isRow(op) ? 1 : 0)
-    this.level = isEverywhere(op) ? 0 : inputs.reduce((most, t) => Math.max(most, t.level), 0) + (isFold(op) ? 1 : 0)
+    this.rowLevel = space === 'number' || space === 'columns' || isWhole(op) ? 0 : inputs.reduce((most, t) => Math.max(most, t.rowLevel), 0) + (isRow(op) ? 1 : 0)
+    this.level = isEverywhere(op) ? 0 : inputs.reduce((most, t) => Math.max(most, t.level), 0) + (isFold(op) || isWhole(op) ? 1 : 0)
   }
 
   static of(op: Op, inputs: readonly Tensor[], arg: number | string | null, shape: Shape, space: Space = shape.length === 0 ? 'number' : 'elements'): Tensor {
@@ -210,6 +210,22 @@ function map(op: MapOp, ...operands: Like[]): Tensor {
     space = space === 'number' || space === own ? own : 'elements'
   }
   return simplify(op, inputs) ?? Tensor.of(op, inputs, null, shape, space)
+}
+
+/**
+ * What `op` makes of whole matrices of one shape, and of numbers: a matrix of that shape. The matrices are computed in float32 first.
+ * Costs a pass, and memory for several matrices at once, which the plan counts.
+ */
+export function whole(op: WholeOp, matrices: readonly Tensor[], numbers: readonly Like[] = []): Tensor {
+  const [first] = matrices
+  assert(first !== undefined && matrices.every(t => t.space === 'elements' && `${t.shape}` === `${first.shape}`), `${op} takes matrices of one shape`)
+  assert(first.shape.length === 2 && sizeOf(first.shape) > 0, `${op} takes matrices, not [${first.shape}]`)
+  const values = numbers.map(asTensor)
+  assert(
+    values.every(t => t.space === 'number'),
+    `${op} takes numbers after its matrices`,
+  )
+  return Tensor.of(op, [...matrices, ...values], null, first.shape)
 }
 
 /** The rows of a tensor and their length. */

@@ -3,7 +3,7 @@ import { layersOf } from './architecture.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { divisionsOf } from './divisions.ts'
 import { FAMILIES, type Family } from './families.ts'
-import { findTensor, isHead, isTied } from './find.ts'
+import { findTensor, isFeatureMap, isHead, isTied } from './find.ts'
 
 const familyOf = (type: string): Family => FAMILIES.find(f => f.types.includes(type))!
 
@@ -109,5 +109,41 @@ describe('finding a tensor', () => {
   test('what config.json does not say, the family does', () => {
     expect([isTied(named('llama', [])), isTied(named('gemma2', [])), isTied(named(null, []))]).toEqual([false, true, false])
     expect([isHead(named('gpt_neox', []), 'embed_out.weight'), isHead(named('gpt_neox', []), 'lm_head.weight')]).toEqual([true, false])
+  })
+})
+
+describe('what maps features to features', () => {
+  const isMap = (type: string | null, name: string, shape: readonly number[] = [8, 8]): boolean =>
+    isFeatureMap(named(type, [name, 'model.layers.0.mlp.up_proj.weight']), { name, shape })
+
+  test.each([
+    ['llama', 'model.layers.0.self_attn.q_proj.weight'],
+    ['llama', 'model.layers.31.mlp.down_proj.weight'],
+    ['gpt2', 'transformer.h.0.attn.c_attn.weight'],
+    ['bert', 'bert.encoder.layer.0.attention.output.dense.weight'],
+    [null, 'encoder.layers.0.mlp.fc1.weight'],
+    [null, 'encoder.layers.0.attn.score.weight'], // in a layer it answers nothing yet
+    [null, 'model.layers.0.embedder.weight'],
+  ])('%s: %s', (type, name) => expect(isMap(type, name)).toBe(true))
+
+  test.each([
+    ['llama', 'model.embed_tokens.weight'],
+    ['llama', 'lm_head.weight'],
+    ['gpt2', 'transformer.wte.weight'],
+    ['gpt2', 'transformer.wpe.weight'],
+    ['bert', 'bert.embeddings.token_type_embeddings.weight'],
+    ['t5', 'shared.weight'],
+    ['t5', 'encoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight'],
+    [null, 'embeddings.position_embedding.weight'],
+    [null, 'vision_model.embeddings.position_embedding.weight'],
+    [null, 'visual.class_embedding'],
+    [null, 'classifier.weight'],
+    [null, 'score.weight'],
+    [null, 'text_projection.weight'],
+  ])('not in %s: %s', (type, name) => expect(isMap(type, name)).toBe(false))
+
+  test('only what has two dimensions', () => {
+    const name = 'model.layers.0.mlp.up_proj.weight'
+    expect([[8], [8, 8], [8, 4, 3, 3], []].map(shape => isMap('llama', name, shape))).toEqual([false, true, false, false])
   })
 })

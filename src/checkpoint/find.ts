@@ -43,6 +43,18 @@ export function tokenAxis(checkpoint: Checkpoint, name: string): 'rows' | 'eleme
   return !isByToken ? null : name.endsWith('bias') ? 'elements' : 'rows'
 }
 
+/** Tables that are looked up, for tokens, positions, distances or kinds, by the names that models give them. */
+const TABLE =
+  /embed(?:ding|dings|_tokens|_in|_positions)?(?=[._]|$)|(?:^|[._])(?:wte|wpe|position(?:al|s)?|relative_attention_bias|relative_position_bias_table|rel_pos_[hw])(?=[._]|$)/
+/** What maps features to answers, outside the layers. */
+const ANSWERS = /(?:^|\.)(?:head|heads|lm_head|embed_out|classifier|classification_head|score|cls|qa_outputs|text_projection|visual_projection)(?=\.|$)/
+
+/** Whether a tensor maps features to features, as the weights of attention and MLPs do: two dimensions, no table that is looked up, and no output head. */
+export function isFeatureMap(checkpoint: Checkpoint, { name, shape }: Pick<CheckpointTensor, 'name' | 'shape'>): boolean {
+  if (shape.length !== 2 || TABLE.test(name) || tokenAxis(checkpoint, name) !== null) return false
+  return checkpoint.layers.of(name) !== null || !(ANSWERS.test(name) || isHead(checkpoint, name))
+}
+
 /** The input embedding, with a row for each token; null where none is recognised. */
 export function embeddingOf(checkpoint: Checkpoint): CheckpointTensor | null {
   const known = checkpoint.family?.embedding

@@ -18,8 +18,12 @@ export function table(rows: readonly (readonly string[])[], right: readonly numb
   return [bold(line(head!)), dim(widths.map(w => '─'.repeat(w)).join('  ')), ...body.map(line)].join('\n')
 }
 
-export function bytes(count: number): string {
-  const units = ['B', 'KB', 'MB', 'GB', 'TB']
+export const bytes = (count: number): string => scaled(count, ['B', 'KB', 'MB', 'GB', 'TB'])
+
+/** Floating-point operations: `3.10 TFLOP`. */
+export const operations = (count: number): string => scaled(count, ['FLOP', 'kFLOP', 'MFLOP', 'GFLOP', 'TFLOP', 'PFLOP'])
+
+function scaled(count: number, units: readonly string[]): string {
   let value = count
   let unit = 0
   while (value >= 1000 && unit < units.length - 1) {

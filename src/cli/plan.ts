@@ -3,7 +3,7 @@ import type { VocabularyTable } from '../plan/matching.ts'
 import type { Plan } from '../plan/plan.ts'
 import { type Command, UsageError } from './_command.ts'
 import { type Prepared, prepare, RECIPE_FLAGS, shownNotes } from './_recipe.ts'
-import { bold, bytes, count, dim, harmless, plural, table } from './_text.ts'
+import { bold, bytes, count, dim, harmless, operations, plural, table } from './_text.ts'
 
 export default {
   summary: 'Say what a merge would read, compute and write, without doing it.',
@@ -47,6 +47,14 @@ function vocabularyLines({ tensors, lines }: VocabularyTable): string[] {
   return ['', table([['rows', `of ${tensors.map(t => harmless(t)).join(', ')}`, 'for example'], ...rows], [0])]
 }
 
+/** What is worked on as a whole; nothing where all streams. */
+function wholeLines({ wholes, totals }: Prepared['plan']): string[] {
+  if (!wholes) return []
+  const { tensors, largest } = wholes
+  const most = `${bytes(largest.bytes)} for ${harmless(largest.tensor)} [${largest.shape}]`
+  return [`${bold('whole')}    ${tensors === 1 ? '1 matrix' : `${count(tensors)} matrices, one at a time in a thread`}, at most ${most}; about ${operations(totals.operations)}`]
+}
+
 /** What is found over the whole merge before anything is written. */
 function surveyLine({ survey, totals }: Plan): string[] {
   if (survey.rounds.length === 0) return []
@@ -84,6 +92,7 @@ function describe({ checkpoints, plan }: Prepared): string {
     '',
     ...surveyLine(plan),
     `${bold('compute')}  ${work.join(', ')}`,
+    ...wholeLines(plan),
     `${bold('read')}     ${bytes(totals.read)} at most`,
     `${bold('write')}    ${bytes(totals.written)} as ${dtypes} in ${plural(outputs.length, 'file')}, and ${plan.companions.map(c => c.name).join(', ') || 'nothing beside them'}`,
     `${bold('memory')}   ${bytes(memory.total)} of ${bytes(memory.budget)} for ${plural(memory.threads, 'thread')}`,

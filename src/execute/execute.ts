@@ -5,11 +5,13 @@ import { bytesOf } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import { headerOf } from '../formats/safetensors.ts'
 import { createEngine, KERNELS } from '../kernels/kernels.ts'
+import { SOLVERS_VERSION } from '../kernels/whole/solvers.ts'
 import { bytesGathered } from '../plan/gathered.ts'
 import type { InputFile, Plan, Task } from '../plan/plan.ts'
-import { type Program, sourcesOf } from '../plan/program.ts'
+import { type Program, readsOf, wholesOf } from '../plan/program.ts'
 import { passesOf } from '../plan/survey.ts'
 import { BLOCK, blockOf } from '../plan/tiling.ts'
+import { operationsOf } from '../plan/whole.ts'
 import { assembleStage } from './code/assemble.ts'
 import { type Partials, runPass, type Step } from './folds.ts'
 import { createPool, type Pool } from './pool.ts'
@@ -17,28 +19,25 @@ import { createSelector } from './select.ts'
 import { fill, findEverywhere } from './survey.ts'
 import { type Nonfinite, startOf, type UnitResult } from './units.ts'
 
-/** What happens while a plan runs, in order. Bytes and tensors count up to the totals of `start`. */
+/** Tensors, bytes, and floating-point operations on whole matrices. */
+interface Counts {
+  readonly tensors: number
+  readonly read: number
+  readonly written: number
+  readonly operations: number
+}
+
+/** What happens while a plan runs, in order. Counts go up to the totals of `start`. */
 export type Event =
-  | {
+  | ({
       readonly kind: 'start'
-      readonly tensors: number
-      readonly read: number
-      readonly written: number
       readonly resumed: number
       /** Tensors that an unfinished run had written, and that are written anew as nobody asked to go on with it. */
       readonly discarded: number
-    }
-  | { readonly kind: 'progress'; readonly tensors: number; readonly read: number; readonly written: number }
+    } & Counts)
+  | ({ readonly kind: 'progress' } & Counts)
   | ({ readonly kind: 'nonfinite' } & Nonfinite)
-  | {
-      readonly kind: 'done'
-      readonly output: string
-      readonly files: readonly string[]
-      readonly tensors: number
-      readonly read: number
-      readonly written: number
-      readonly seconds: number
-    }
+  | ({ readonly kind: 'done'; readonly output: string; readonly files: readonly string[]; readonly seconds: number } & Counts)
 
 export interface ExecuteOptions {
   /** Write NaN and infinities as they come, with an event for each tensor, instead of stopping at the first. */
@@ -47,10 +46,12 @@ export interface ExecuteOptions {
   readonly signal?: AbortSignal | undefined
 }
 
+const NOTHING: UnitResult = { finished: [], partials: [], read: 0, written: 0, operations: 0, nonfinite: [] }
 const UNIT_ELEMENTS = 64 * BLOCK // a message's worth of work: some 10 ms, many thousand times the cost of the message
 const UNIT_TENSORS = 512 // of small tensors in one message
 const LOCAL_ELEMENTS = 256 * BLOCK // up to here one thread does all passes of a tensor, and threads share larger ones
 export const INLINE_BYTES = 4_000_000 // below this, threads take longer to start than the work takes
+const INLINE_OPERATIONS = 1e9 // likewise
 
 /**
  * Runs a plan into a sink, and tells what happens. The output appears under its name only when complete; what is left by an error can be resumed.
@@ -71,15 +72,16 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
     files: plan.outputs.map(({ name, size }) => ({ name, size })),
     isOfModel: file => isModelFile(file) || plan.companions.some(c => c.name === file),
   })
-  const total = { tensors: plan.tasks.length - finished.size, ...bytesLeft(plan, finished, found !== null) }
+  const total = { tensors: plan.tasks.length - finished.size, ...workLeft(plan, finished, found !== null) }
   const { inputs, programs, rowMaps, memory } = plan
-  const isSmall = total.read + total.written < INLINE_BYTES || locators.some(l => 'memory' in l)
+  const isSmall = (total.read + total.written < INLINE_BYTES && total.operations < INLINE_OPERATIONS) || locators.some(l => 'memory' in l)
+  const queue = createQueue<UnitResult>()
   const pool = createPool(
     { inputs: inputs.map(({ locator, name, model }) => ({ locator, name, model })), outputs: locators, programs, rowMaps, memory },
     isSmall ? 0 : memory.threads,
+    operations => queue.push({ ...NOTHING, operations }),
   )
-  const queue = createQueue<UnitResult>()
-  const count = { tensors: 0, read: 0, written: 0 }
+  const count = { tensors: 0, read: 0, written: 0, operations: 0 }
   let keep = true
   let isComplete = false
   const left = new Set<string>()
@@ -97,6 +99,7 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
       count.tensors += result.finished.length
       count.read += result.read
       count.written += result.written
+      count.operations += result.operations
       yield { kind: 'progress', ...count }
       if (signal?.aborted) throw new MergeError('the merge was stopped', { where: sink.name, fix: 'run the same command with --resume to go on' })
     }
@@ -134,7 +137,10 @@ async function refuseChanged({ inputs }: Plan): Promise<void> {
   }
 }
 
-/** Finds what tensors must know of each other, then hands all unfinished tasks to the pool, large ones in ranges, small ones by the dozen. */
+/**
+ * Finds what tensors must know of each other, then hands all unfinished tasks to the pool: whole matrices one by one, those that take longest
+ * first; other large ones in ranges, small ones by the dozen.
+ */
 async function schedule(plan: Plan, { finished, found }: Omit<Begun, 'discarded'>, pool: Pool, sink: Sink, done: (result: UnitResult) => void): Promise<void> {
   const values = found ?? (await findEverywhere(plan, pool, done))
   if (found === null && values.length > 0) sink.recordFound(values)
@@ -146,10 +152,15 @@ async function schedule(plan: Plan, { finished, found }: Omit<Begun, 'discarded'
     batch = []
     elements = 0
   }
-  for (const [id, empty] of plan.tasks.entries()) {
-    if (finished.has(id)) continue
-    const task = fill(empty, values)
-    const passes = plan.programs[task.program]!.passes.length
+  const { programs } = plan
+  const left = [...plan.tasks.entries()].flatMap(([id, task]) =>
+    finished.has(id) ? [] : [{ id, task: fill(task, values), operations: operationsOf(programs[task.program]!, task.shape) }],
+  )
+  for (const { id, task } of left.filter(l => l.operations > 0).sort((a, b) => b.operations - a.operations))
+    waiting.push(pool.submit({ kind: 'whole', tasks: [{ id, task }] }).then(done))
+  for (const { id, task, operations } of left) {
+    if (operations > 0) continue
+    const passes = programs[task.program]!.passes.length
     if (task.size > (passes > 1 ? LOCAL_ELEMENTS : UNIT_ELEMENTS)) {
       waiting.push(shared(plan, id, task, pool, done))
       continue
@@ -180,7 +191,7 @@ async function shared(plan: Plan, id: number, task: Task, pool: Pool, done: (res
     }
     await runPass(pass, known, helpers, take)
   }
-  done({ finished: [id], partials: [], read: 0, written: 0, nonfinite: [] })
+  done({ ...NOTHING, finished: [id] })
 }
 
 function rangesOf(size: number, block: number): readonly (readonly [start: number, end: number])[] {
@@ -188,22 +199,24 @@ function rangesOf(size: number, block: number): readonly (readonly [start: numbe
   return Array.from({ length: Math.ceil(size / length) }, (_, i) => [i * length, Math.min(size, (i + 1) * length)])
 }
 
-function bytesLeft(plan: Plan, finished: ReadonlySet<number>, isSurveyed: boolean): { read: number; written: number } {
+function workLeft(plan: Plan, finished: ReadonlySet<number>, isSurveyed: boolean): { read: number; written: number; operations: number } {
   let read = 0
   let written = 0
+  let operations = 0
   for (const round of isSurveyed ? [] : plan.survey.rounds) for (const task of round.tasks) read += passesOf(round) * bytesIn(plan, task)
   for (const [id, task] of plan.tasks.entries()) {
     if (finished.has(id)) continue
     read += bytesIn(plan, task)
     written += task.size * bytesOf(plan.programs[task.program]!.output)
+    operations += operationsOf(plan.programs[task.program]!, task.shape)
   }
-  return { read, written }
+  return { read, written, operations }
 }
 
 /** Bytes of what a task reads, once. */
 function bytesIn({ programs, rowMaps }: Plan, task: Omit<Task, 'output'>): number {
-  const { copy, passes, sources } = programs[task.program]!
-  const read = copy ? [0] : [...new Set(passes.flatMap(sourcesOf))]
+  const { copy, sources } = programs[task.program]!
+  const read = copy ? [0] : [...new Set(readsOf(programs[task.program]!))].filter(i => i < task.sources.length) // what the program makes itself is not read
   return read.reduce((sum, i) => {
     const { rows } = task.sources[i]!
     return sum + (rows ? bytesGathered(rowMaps[rows.map]!, rows).rows : task.size * bytesOf(sources[i]!))
@@ -256,8 +269,11 @@ export async function fingerprintOf(
 
 /** The code that computes the output: another version of Merganser may give other bytes for the same plan. */
 function engineOf(programs: readonly Program[]): Uint8Array<ArrayBuffer> {
-  const stages = programs.flatMap(program => program.passes.flatMap((pass, p) => pass.stages.map((_, stage) => assembleStage(program, p, stage, 'main').bytes)))
-  return new TextEncoder().encode([KERNELS, ...stages.map(bytes => bytes.join())].join('\n'))
+  const wholes = programs.flatMap(wholesOf)
+  const all = [...programs, ...wholes.flatMap(w => w.operands)]
+  const solvers = wholes.length > 0 ? [SOLVERS_VERSION, ...wholes.map(w => w.op)] : []
+  const stages = all.flatMap(program => program.passes.flatMap((pass, p) => pass.stages.map((_, stage) => assembleStage(program, p, stage, 'main').bytes)))
+  return new TextEncoder().encode([KERNELS, ...solvers, ...stages.map(bytes => bytes.join())].join('\n'))
 }
 
 async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {

@@ -11,21 +11,29 @@ export interface Pool {
   close(): Promise<void>
 }
 
-/** `threads` worker threads, or with 0 this thread itself. */
-export function createPool(setup: Setup, threads: number): Pool {
-  return threads === 0 ? inline(setup) : threaded(setup, threads)
+/** `threads` worker threads, or with 0 this thread itself. `tell` hears of operations done, while units last that take long. */
+export function createPool(setup: Setup, threads: number, tell: (operations: number) => void): Pool {
+  return threads === 0 ? inline(setup, tell) : threaded(setup, threads, tell)
 }
 
-function inline(setup: Setup): Pool {
+function inline(setup: Setup, tell: (operations: number) => void): Pool {
   const runner = createUnitRunner(setup)
   let last: Promise<unknown> = Promise.resolve()
+  let isClosed = false
+  /** Lets the thread's other work go on, and ends this one when nobody wants its result any more. */
+  async function pause(operations: number): Promise<void> {
+    tell(operations)
+    await new Promise(resolve => setTimeout(resolve, 0))
+    if (isClosed) throw new Error('the pool was closed')
+  }
   return {
     submit(unit) {
-      const result = last.then(() => runner.run(unit))
+      const result = last.then(() => runner.run(unit, pause))
       last = result.catch(() => {})
       return result
     },
     async close() {
+      isClosed = true
       await last
       runner.close()
     },
@@ -38,7 +46,7 @@ interface Waiting {
   readonly reject: (error: unknown) => void
 }
 
-function threaded(setup: Setup, threads: number): Pool {
+function threaded(setup: Setup, threads: number, tell: (operations: number) => void): Pool {
   const queue: Waiting[] = []
   const idle: Worker[] = []
   const busy = new Map<Worker, Waiting>()
@@ -49,6 +57,7 @@ function threaded(setup: Setup, threads: number): Pool {
     const worker = takeThread()
     worker.postMessage({ setup: { ...setup, kernels: compileKernels() } } satisfies Order)
     worker.on('message', (answer: Answer) => {
+      if ('operations' in answer) return tell(answer.operations)
       const { resolve, reject } = busy.get(worker)!
       busy.delete(worker)
       idle.push(worker)

@@ -17,6 +17,7 @@ import { createRunner, type Finding, type Ports } from './runner.ts'
 import { createSelector } from './select.ts'
 import type { Piece, SurveyStep } from './survey.ts'
 import { surveyPieces } from './survey_unit.ts'
+import { createMatrices, type Tell } from './wholes.ts'
 
 /** What a worker is told once. */
 export interface Setup {
@@ -63,12 +64,15 @@ export interface UnitResult {
   readonly partials: Partials
   readonly read: number
   readonly written: number
+  /** On whole matrices, since they were last told of. */
+  readonly operations: number
   /** At most one a tensor and port. */
   readonly nonfinite: readonly Nonfinite[]
 }
 
 export interface UnitRunner {
-  run(unit: Unit): Promise<UnitResult>
+  /** `tell` hears of long work while it lasts. */
+  run(unit: Unit, tell: Tell): Promise<UnitResult>
   close(): void
 }
 
@@ -83,35 +87,37 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
   const lowRank = virtual.length > 0 ? createLowRankReaders(virtual, openReader, kernels) : null
   return { run, close }
 
-  async function run(unit: Unit): Promise<UnitResult> {
+  async function run(unit: Unit, tell: Tell): Promise<UnitResult> {
     const count = { read: 0, written: 0 }
     const nonfinite = new Map<string, Nonfinite>()
     if (unit.kind === 'range') {
       const { task, pass, step, start, end, known } = unit
       const job = { program: programs[task.program]!, pass, step, start, end, known, key: task.key, resident: false }
       const partials = await runner.run(job, portsOf(task, count, nonfinite), f => noteFound(nonfinite, task, f))
-      return { finished: [], partials, ...count, nonfinite: [...nonfinite.values()] }
+      return { finished: [], partials, ...count, operations: 0, nonfinite: [...nonfinite.values()] }
     }
     if (unit.kind === 'survey') {
       const tools = { runner, helpers, programs, startOf, portsOf: (task: ReadTask) => readingPorts(task, count) }
-      return { finished: [], partials: await surveyPieces(unit.pieces, unit.step, unit.numbers, tools), ...count, nonfinite: [] }
+      return { finished: [], partials: await surveyPieces(unit.pieces, unit.step, unit.numbers, tools), ...count, operations: 0, nonfinite: [] }
     }
-    for (const { task } of unit.tasks) await whole(task, count, nonfinite)
-    return { finished: unit.tasks.map(t => t.id), partials: [], ...count, nonfinite: [...nonfinite.values()] }
+    for (const { task } of unit.tasks) await whole(task, count, nonfinite, tell)
+    return { finished: unit.tasks.map(t => t.id), partials: [], ...count, operations: 0, nonfinite: [...nonfinite.values()] }
   }
 
-  async function whole(task: Task, count: { read: number; written: number }, nonfinite: Map<string, Nonfinite>): Promise<void> {
+  async function whole(task: Task, count: { read: number; written: number }, nonfinite: Map<string, Nonfinite>, tell: Tell): Promise<void> {
     if (task.size === 0) return
     const program = programs[task.program]!
     const known = startOf(program, task)
-    const ports = portsOf(task, count, nonfinite)
+    const found = (finding: Finding): void => noteFound(nonfinite, task, finding)
+    const { ports, make } = createMatrices(runner, { program, shape: task.shape, known, key: task.key, tiling: memory.tiling }, portsOf(task, count, nonfinite), found)
     const resident = rereads(program) && residentBytes(program, task.size) <= memory.resident
     if (resident) runner.hold(program, known)
     for (const [pass, spec] of program.passes.entries()) {
       const take = async (step: Step): Promise<readonly Partials[]> => [
-        await runner.run({ program, pass, step, start: 0, end: task.size, known, key: task.key, resident }, ports, f => noteFound(nonfinite, task, f)),
+        await runner.run({ program, pass, step, start: 0, end: task.size, known, key: task.key, resident }, ports, found),
       ]
       await runPass(spec, known, helpers, take)
+      await make(spec, tell)
     }
   }
 
@@ -146,6 +152,7 @@ export function createUnitRunner({ inputs, outputs, programs, rowMaps, memory, k
   /** The runner sees float32. Of a float64 it may have found a value that is only too large: then the value itself is told, and a copy has nothing to tell. */
   function noteFound(into: Map<string, Nonfinite>, task: Task, finding: Finding): void {
     const { copy, sources } = programs[task.program]!
+    if (finding.source !== null && finding.source >= task.sources.length) return // the program has made it itself, of operands that were looked at
     if (finding.source === null || sources[finding.source] !== 'F64') {
       note(into, task, finding)
       return

@@ -6,8 +6,9 @@ import { createUnitRunner, type Setup, type Unit, type UnitResult } from './unit
 /** What a worker is told: first what it needs for all units, then one unit after the other. */
 export type Order = { readonly setup: Setup } | { readonly unit: Unit }
 
-/** What a worker answers: the result of a unit, or the error that ended it, as plain data. */
+/** What a worker answers: operations done so far on the way, then the result of a unit, or the error that ended it, as plain data. */
 export type Answer =
+  | { readonly operations: number }
   | { readonly result: UnitResult }
   | { readonly error: { readonly what: string; readonly where?: string | undefined; readonly fix?: string | undefined; readonly ours: boolean } }
 
@@ -22,7 +23,7 @@ port.on('message', async (order: Order) => {
   }
   try {
     runner ??= createUnitRunner(setup!) // here, where its errors are answered
-    const result = await runner.run(order.unit)
+    const result = await runner.run(order.unit, operations => port.postMessage({ operations } satisfies Answer))
     port.postMessage({ result } satisfies Answer, result.partials.flatMap(buffersOf))
   } catch (cause) {
     const error =

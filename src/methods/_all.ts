@@ -8,6 +8,8 @@ import dare_ties from './dare_ties.ts'
 import della from './della.ts'
 import della_linear from './della_linear.ts'
 import geometric_median from './geometric_median.ts'
+import iso_c from './iso_c.ts'
+import iso_cts from './iso_cts.ts'
 import karcher from './karcher.ts'
 import linear from './linear.ts'
 import lines from './lines.ts'
@@ -24,8 +26,11 @@ import ram from './ram.ts'
 import ramplus_tl from './ramplus_tl.ts'
 import sce from './sce.ts'
 import slerp from './slerp.ts'
+import star from './star.ts'
+import swudi from './swudi.ts'
 import task_arithmetic from './task_arithmetic.ts'
 import ties from './ties.ts'
+import tsv_m from './tsv_m.ts'
 
 /** Every merge method by its recipe name: the files of this folder. */
 export const METHODS: Readonly<Record<string, AnyMethod>> = {
@@ -38,6 +43,8 @@ export const METHODS: Readonly<Record<string, AnyMethod>> = {
   della,
   della_linear,
   geometric_median,
+  iso_c,
+  iso_cts,
   karcher,
   linear,
   lines,
@@ -53,6 +60,9 @@ export const METHODS: Readonly<Record<string, AnyMethod>> = {
   ramplus_tl,
   sce,
   slerp,
+  star,
+  swudi,
   task_arithmetic,
   ties,
+  tsv_m,
 }

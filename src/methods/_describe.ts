@@ -1,5 +1,6 @@
+import { isWhole } from '../algebra/ops.ts'
 import { show } from '../algebra/show.ts'
-import { Tensor } from '../algebra/tensor.ts'
+import { type Shape, Tensor } from '../algebra/tensor.ts'
 import { type AnyMethod, type AnyModel, type BaseRole, everywhereIn, type Param } from './method.ts'
 
 /** What the command line and the docs say of a method, from its own declarations. */
@@ -14,7 +15,7 @@ export interface MethodText {
   /** An example in both forms. */
   readonly recipe: string
   /** What the example computes for each tensor, as lines of mathematics, for which values it was written down, and which of them the example leaves out. */
-  readonly formula: { readonly lines: string; readonly of: string; readonly besides: Readonly<Record<string, number>> }
+  readonly formula: { readonly lines: string; readonly of: string; readonly shape: Shape; readonly besides: Readonly<Record<string, number>> }
 }
 
 const BASES: Readonly<Record<BaseRole, string>> = {
@@ -64,6 +65,7 @@ const EXAMPLE: Readonly<Record<string, number | readonly number[]>> = { weight: 
 /** What else it sets of parameters without a default. */
 const REQUIRED: typeof EXAMPLE = { alpha: 0.25, beta: 0.5 }
 const EXAMPLE_SHAPE = [1000]
+const EXAMPLE_MATRIX = [40, 25] // where a method has more to say of matrices than of other tensors
 /** What the formula sets and the recipe does not: all iterations of a method would fill pages. */
 const SHORTENED: Readonly<Record<string, number>> = { max_iter: 1 }
 
@@ -83,8 +85,15 @@ function exampleOf(method: AnyMethod, param: string, index = 0): number | null {
 /** The names of the example's models in their order, without those that are the base. */
 const mergedModels = (method: AnyMethod): readonly string[] => (method.base === 'first' ? ['base', 'code'] : method.models?.max === 1 ? ['code'] : ['code', 'math'])
 
-/** Runs the method on unread tensors, as the planner does, and shows what it wrote down. */
+/** What the method writes down, for a matrix if it works on whole ones. */
 function formulaFor(method: AnyMethod): MethodText['formula'] {
+  const { root, ...formula } = formulaOver(method, EXAMPLE_MATRIX)
+  const isOfWholes = (t: Tensor): boolean => isWhole(t.op) || t.inputs.some(isOfWholes)
+  return isOfWholes(root) ? formula : formulaOver(method, EXAMPLE_SHAPE)
+}
+
+/** Runs the method on unread tensors, as the planner does. */
+function formulaOver(method: AnyMethod, shape: Shape): MethodText['formula'] & { readonly root: Tensor } {
   const params = Object.entries(method.params)
   const besides = Object.fromEntries(Object.entries(SHORTENED).filter(([name]) => Object.hasOwn(method.params, name)))
   const shared = Object.fromEntries(
@@ -95,21 +104,17 @@ function formulaFor(method: AnyMethod): MethodText['formula'] {
       params.filter(([, spec]) => spec.scope === 'model').map(([name, spec]) => [name, exampleOf(method, name, index) ?? (spec.default as number | undefined) ?? 1]),
     )
   const inputs = [...new Set([...(method.base === 'unused' ? [] : ['base']), ...mergedModels(method)])]
-  const tensorOf = (model: string): Tensor => Tensor.source(inputs.indexOf(model), EXAMPLE_SHAPE)
+  const tensorOf = (model: string): Tensor => Tensor.source(inputs.indexOf(model), shape)
   const base = method.base === 'required' || method.base === 'optional' ? tensorOf('base') : Tensor.constant(0)
   const models = mergedModels(method).map((model, index) => ({ ...each(index), index, tensor: tensorOf(model), delta: tensorOf(model).sub(base) }) as AnyModel) // numbers by the names of params
-  const random = (label: string | number): Tensor => Tensor.random(String(label), EXAMPLE_SHAPE)
-  const [root, last] = [0, 1].map(position => method.merge({ name: 'tensor', shape: EXAMPLE_SHAPE, base, models, random, everywhere: everywhereIn(''), position }, shared)) as [
-    Tensor,
-    Tensor,
-  ]
-  const place = root === last ? [] : ['in the first layer'] // told where layers differ
+  const isMatrix = shape.length === 2
+  const random = (label: string | number): Tensor => Tensor.random(String(label), shape)
+  const rootAt = (position: number): Tensor => method.merge({ name: 'tensor', shape, isMatrix, base, models, random, everywhere: everywhereIn(''), position }, shared)
+  const root = rootAt(0)
+  const place = root === rootAt(1) ? [] : ['in the first layer'] // told where layers differ
   const kept = Object.entries(shared).filter(([name, value]) => value !== null && exampleOf(method, name) === null)
-  return {
-    lines: show(root, input => inputs[input]!),
-    of: [`a tensor of ${EXAMPLE_SHAPE[0]} elements`, ...place, ...kept.map(([name, value]) => `${name} ${value}`)].join(', '),
-    besides,
-  }
+  const of = isMatrix ? `a matrix of ${shape.join(' × ')}` : `a tensor of ${shape[0]} elements`
+  return { root, shape, lines: show(root, input => inputs[input]!), of: [of, ...place, ...kept.map(([name, value]) => `${name} ${value}`)].join(', '), besides }
 }
 
 function recipeFor(name: string, method: AnyMethod): string {

@@ -57,6 +57,8 @@ export const choice = (doc: string, values: readonly (string | boolean)[], fallb
 export interface Inputs<P extends Params> {
   readonly name: string
   readonly shape: Shape
+  /** Whether it maps features to features: a matrix with elements that is no embedding and no head. Rows are outputs. */
+  readonly isMatrix: boolean
   /** θ₀; the scalar 0 where the method takes no base or merges task vectors. */
   readonly base: Tensor
   /** θ₁ … θₙ in recipe order, the base left out unless it takes part as a model. */

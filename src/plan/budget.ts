@@ -1,6 +1,6 @@
 import { bytesOf, isFloat, isNative } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
-import { isSelect, type Pass, type Program } from './program.ts'
+import { isSelect, type Pass, type Program, wholesOf } from './program.ts'
 import { BLOCK, chunkOf, type Rows, type Tiling } from './tiling.ts'
 
 /** Engine memory when nobody says otherwise. Node itself takes about 100 MB more. */
@@ -91,24 +91,39 @@ export function mapMemory(program: Program, tiling: Tiling, shape: Rows = null):
   }
 }
 
+/** Bytes of all buffers of a program but for whole matrices: of its own passes, and of those that give operands. */
+export const mapBytes = (program: Program, tiling: Tiling, rows: Rows): number =>
+  [program, ...wholesOf(program).flatMap(w => w.operands)].reduce((most, part) => Math.max(most, mapMemory(part, tiling, rows).size), 0)
+
+/** A tensor that is worked on as a whole, and what that takes besides the buffers of its program. */
+export interface WholeNeed {
+  readonly tensor: string
+  readonly shape: readonly number[]
+  readonly bytes: number
+}
+
 export interface BudgetRequest {
   readonly memory: number
+  /** As many as wanted: where matrices are worked on as wholes, fewer are planned if the memory is not enough for all. */
   readonly threads: number
   /** Fixed by tests of the law that tiling changes no byte. */
   readonly tiling?: Tiling | undefined
   /** Every program, with every kind of rows that it meets. */
-  readonly needs: readonly { readonly program: Program; readonly rows: Rows }[]
+  readonly needs: readonly { readonly program: Program; readonly rows: Rows; readonly whole: WholeNeed | null }[]
   /** For each task that looks at its inputs more than once, their bytes. */
   readonly rereading: readonly number[]
 }
 
 /** Chooses the chunk so that every program fits; throws when even the smallest does not. What is left keeps inputs between passes. */
-export function planMemory({ memory, threads, tiling: fixed, needs, rereading }: BudgetRequest): MemoryPlan {
-  const need = (tiling: Tiling): number => KERNEL_BYTES + needs.reduce((most, n) => Math.max(most, mapMemory(n.program, tiling, n.rows).size), 0)
+export function planMemory({ memory, threads: wanted, tiling: fixed, needs, rereading }: BudgetRequest): MemoryPlan {
+  const need = (tiling: Tiling): number => KERNEL_BYTES + needs.reduce((most, n) => Math.max(most, mapBytes(n.program, tiling, n.rows) + (n.whole?.bytes ?? 0)), 0)
+  const whole = largestOf(needs)
+  const threads = whole ? Math.max(1, Math.min(wanted, Math.floor(memory / need(fixed ?? { chunk: BLOCK })))) : wanted
   const share = Math.min(Math.floor(memory / threads), WASM_LIMIT)
   let tiling: Tiling = fixed ?? { chunk: BLOCK }
   while (!fixed && need(tiling) > share && tiling.chunk > MIN_CHUNK) tiling = { chunk: tiling.chunk / 2 }
   const least = need(tiling)
+  if (least > share && whole && whole.bytes > share / 2) throw tooLarge(memory, whole, least)
   if (least > share) {
     throw new MergeError(`a memory budget of ${Math.floor(memory / 1e5) / 10} MB is too small for this merge`, {
       where: `${threads} thread${threads === 1 ? '' : 's'} of ${Math.floor(share / 1e5) / 10} MB each`,
@@ -118,6 +133,20 @@ export function planMemory({ memory, threads, tiling: fixed, needs, rereading }:
   const room = Math.min(RESIDENT, share - least)
   const resident = rereading.reduce((most, bytes) => (bytes <= room ? Math.max(most, bytes) : most), 0)
   return { budget: memory, threads, tiling, perThread: least + resident, resident, total: (least + resident) * threads }
+}
+
+function largestOf(needs: BudgetRequest['needs']): WholeNeed | null {
+  return needs.reduce<WholeNeed | null>((most, { whole }) => (whole && whole.bytes > (most?.bytes ?? 0) ? whole : most), null)
+}
+
+/** A matrix that is worked on as a whole does not fit, even in a single thread. */
+function tooLarge(memory: number, { tensor, shape }: WholeNeed, least: number): MergeError {
+  const where = `${tensor} [${shape}], which is worked on as a whole`
+  if (least > WASM_LIMIT) {
+    const fix = `merge it by a method that works on elements: with \`rules: [{ tensors: '${tensor}', merge: EXPRESSION }]\` in Merganser’s own form`
+    return new MergeError(`${megabytes(least)} MB are needed at once, and a thread has no more than ${megabytes(WASM_LIMIT)} MB`, { where, fix })
+  }
+  return new MergeError(`a memory budget of ${Math.floor(memory / 1e5) / 10} MB is too small for this merge`, { where, fix: `set --memory to ${megabytes(least)}MB or more` })
 }
 
 /** Bytes of a task's inputs, kept as they are stored. */

@@ -1,7 +1,7 @@
 import { Tensor } from '../algebra/tensor.ts'
 import type { CheckpointTensor } from '../checkpoint/checkpoint.ts'
-import { findTensor, tokenAxis } from '../checkpoint/find.ts'
-import { isFloat } from '../dtype.ts'
+import { findTensor, isFeatureMap, tokenAxis } from '../checkpoint/find.ts'
+import { isFloat, sizeOf } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import { METHODS } from '../methods/_all.ts'
 import { type AnyModel, everywhereIn } from '../methods/method.ts'
@@ -136,7 +136,8 @@ export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor:
       const index = seen.findIndex(input => input.model === model && input.tensor === tensor)
       return Tensor.source(index < 0 ? seen.push({ model, tensor }) - 1 : index, algebraic(shape))
     }
-    const root = evaluate(expression, place, { shape: algebraic(shape), scope: '', isArgument: false, read })
+    const isMatrix = sizeOf(shape) > 0 && leaves.every(leaf => isFeatureMap(checkpoints.get(leaf.model)!, leaf.entry))
+    const root = evaluate(expression, place, { shape: algebraic(shape), isMatrix, scope: '', isArgument: false, read })
     const only = root.op === 'source' ? seen[root.arg as number]! : null
     return { root, inputs: seen, shape, copyOf: only, matched: rows }
   }
@@ -209,7 +210,10 @@ export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor:
     })
     const random = (label: string | number): Tensor => Tensor.random(`${context.scope}${label}`, context.shape)
     try {
-      return method.merge({ name: place.output, shape: context.shape, base, models, random, everywhere: everywhereIn(callName(e, context)), position: place.position }, values)
+      return method.merge(
+        { name: place.output, shape: context.shape, isMatrix: context.isMatrix, base, models, random, everywhere: everywhereIn(callName(e, context)), position: place.position },
+        values,
+      )
     } catch (error) {
       if (error instanceof MergeError && !error.details.excerpt) throw faultAt(recipe.source, e.at, `${place.output}: ${error.what}`, error.details.fix)
       throw error
@@ -258,6 +262,7 @@ export interface Wanted {
 
 interface Context {
   readonly shape: readonly number[]
+  readonly isMatrix: boolean
   /** Keeps the random numbers of a stage apart from those of the merge around it. */
   readonly scope: string
   /** The slices around, the innermost. */

@@ -1,8 +1,8 @@
-import { isEverywhere, isFold, isMap, isRow, type RowOp } from '../algebra/ops.ts'
+import { isEverywhere, isFold, isMap, isRow, isWhole, type RowOp, type WholeOp } from '../algebra/ops.ts'
 import type { Tensor } from '../algebra/tensor.ts'
 import { type DType, type FloatDType, isFloat } from '../dtype.ts'
 import { assert } from '../errors.ts'
-import { asScalar, type ElementOp, type Fold, isScalar, type Operand, type Pass, type Program, type ScalarOp, type Stage, type VectorOp } from './program.ts'
+import { asScalar, type ElementOp, type Fold, isScalar, type Operand, type Pass, type Program, type ScalarOp, type Stage, type VectorOp, type Whole } from './program.ts'
 
 /** A formula's program, and what the task must put into its slots. */
 export interface Compiled {
@@ -36,19 +36,19 @@ export function compileFolds(folds: readonly Tensor[], sources: readonly FloatDT
 }
 
 function compileAll(roots: readonly Tensor[], written: Tensor | null, count: number, sources: readonly FloatDType[], output: FloatDType): Compiled {
-  const slots = numberSlots(roots, written)
-  const passes = Array.from({ length: count }, (_, p) => compilePass(roots, p, slots, p === count - 1 ? written : null))
-  const program: Program = {
+  const slots = numberSlots(roots, written, sources.length)
+  const head = {
     copy: false,
-    sources,
-    output,
+    sources: [...sources, ...Array.from(slots.wholes, () => 'F32' as const)],
     constants: slots.constants.length + slots.found.length,
     scalars: slots.scalars.size,
     rows: slots.rows.size,
     columns: slots.columns.size,
     buffers: slots.buffers.size,
-    passes,
   }
+  const operandOf = (t: Tensor): Program => ({ ...head, output: 'F32', passes: [compileOperand(t, slots)] })
+  const passes = Array.from({ length: count }, (_, p) => compilePass(roots, p, slots, p === count - 1 ? written : null, operandOf))
+  const program: Program = { ...head, output, passes }
   const found = slots.found.map((t, i) => ({ slot: slots.constants.length + i, label: t.arg as string }))
   return { program, constants: [...slots.constants, ...found.map(() => 0)], found, key: JSON.stringify(program) }
 }
@@ -56,7 +56,7 @@ function compileAll(roots: readonly Tensor[], written: Tensor | null, count: num
 /** The program that moves a tensor's bytes as they are. */
 export function compileCopy(dtype: DType): Compiled {
   const ops: ElementOp[] = isFloat(dtype) ? [{ kind: 'load', source: 0 }] : []
-  const pass: Pass = { scalars: [], columns: [], stages: [{ spreads: [], ops, rowOps: [], rows: [] }], folds: [], output: null }
+  const pass: Pass = { scalars: [], columns: [], stages: [{ spreads: [], ops, rowOps: [], rows: [] }], folds: [], wholes: [], output: null }
   const program: Program = { copy: true, sources: [dtype], output: dtype, constants: 0, scalars: 0, rows: 0, columns: 0, buffers: 0, passes: [pass] }
   return { program, constants: [], found: [], key: JSON.stringify(program) }
 }
@@ -71,16 +71,20 @@ interface Slots {
   readonly columns: ReadonlyMap<Tensor, number>
   /** Of numbers of rows and columns that meet elements, and of ranks. */
   readonly buffers: ReadonlyMap<Tensor, number>
+  /** Sources, after those that the formula reads. */
+  readonly wholes: ReadonlyMap<Tensor, number>
 }
 
-function numberSlots(roots: readonly Tensor[], written: Tensor | null): Slots {
+function numberSlots(roots: readonly Tensor[], written: Tensor | null, sources: number): Slots {
   const constants: Tensor[] = []
   const found: Tensor[] = []
   const others: Tensor[] = []
   const rows: Tensor[] = []
   const columns: Tensor[] = []
+  const wholes: Tensor[] = []
   const spread = new Set<Tensor>()
   visitOwn(roots, t => {
+    if (isWhole(t.op)) wholes.push(t)
     if (t.op === 'constant') constants.push(t)
     else if (isEverywhere(t.op)) found.push(t)
     else if (isNumber(t)) others.push(t)
@@ -99,6 +103,7 @@ function numberSlots(roots: readonly Tensor[], written: Tensor | null): Slots {
     rows: numbered(rows),
     columns: numbered(columns),
     buffers: numbered(spread),
+    wholes: new Map(wholes.map((t, i) => [t, sources + i])),
   }
 }
 
@@ -118,17 +123,19 @@ function visit(roots: readonly Tensor[], see: (t: Tensor) => void, into: (t: Ten
 const visitOwn = (roots: readonly Tensor[], see: (t: Tensor) => void): void => visit(roots, see, t => !isEverywhere(t.op))
 
 /** `written`: what the pass writes, which is the last then. */
-function compilePass(roots: readonly Tensor[], p: number, slots: Slots, written: Tensor | null): Pass {
+function compilePass(roots: readonly Tensor[], p: number, slots: Slots, written: Tensor | null, operandOf: (t: Tensor) => Program): Pass {
   const slot = (t: Tensor): number => slots.scalars.get(t)!
   const scalars: ScalarOp[] = []
   const columns: VectorOp[] = []
   const folded: Tensor[] = []
+  const wholes: Whole[] = []
   visitOwn(roots, t => {
     if (t.level === p && isMap(t.op)) {
       if (isNumber(t)) scalars.push({ op: t.op, to: slot(t), inputs: t.inputs.map(slot) })
       if (t.space === 'columns') columns.push(vectorOp(t, slots.columns, slot))
     }
     if (isFold(t.op) && t.level === p + 1) folded.push(t)
+    if (isWhole(t.op) && t.level === p + 1) wholes.push(compileWhole(t, t.op, slots, operandOf))
   })
   const ends = [...folded.map(t => t.inputs[0]!), ...(written ? [written] : [])]
   const { stages, resultOf } = compileStages(ends, slots, slot)
@@ -137,11 +144,22 @@ function compilePass(roots: readonly Tensor[], p: number, slots: Slots, written:
     if (t.op === 'column_sum') return { kind: 'columns', of, to: slots.columns.get(t)! }
     return t.op === 'sum' ? { kind: 'sum', of, to: slot(t) } : { kind: 'select', of, rank: slot(t.inputs[1]!), to: slot(t) }
   })
-  return { scalars, columns, stages, folds, output: written ? resultOf(written) : null }
+  return { scalars, columns, stages, folds, wholes, output: written ? resultOf(written) : null }
+}
+
+function compileWhole(t: Tensor, op: WholeOp, slots: Slots, operandOf: (t: Tensor) => Program): Whole {
+  const [matrices, numbers] = [t.inputs.filter(i => !isNumber(i)), t.inputs.filter(isNumber)]
+  return { op, operands: matrices.map(operandOf), numbers: numbers.map(n => slots.scalars.get(n)!), to: slots.wholes.get(t)! }
+}
+
+/** The pass that gives a tensor whose numbers are known. */
+function compileOperand(t: Tensor, slots: Slots): Pass {
+  const { stages, resultOf } = compileStages([t], slots, n => slots.scalars.get(n)!)
+  return { scalars: [], columns: [], stages, folds: [], wholes: [], output: resultOf(t) }
 }
 
 /** What is kept from pass to pass ends the way down a formula. */
-const isInner = (t: Tensor): boolean => t.space === 'elements' || t.space === 'rows'
+const isInner = (t: Tensor): boolean => (t.space === 'elements' || t.space === 'rows') && !isWhole(t.op)
 
 /** A stage for each level of row ops, and the last for `ends`. */
 function compileStages(ends: readonly Tensor[], slots: Slots, slot: (t: Tensor) => number): { stages: readonly Stage[]; resultOf: (t: Tensor) => number } {
@@ -179,13 +197,15 @@ function linearise(roots: readonly Tensor[], slots: Slots, slot: (t: Tensor) => 
       if (isNumber(t)) return
       results.set(t, ops.length)
       const buffer = slots.buffers.get(t)
-      if (buffer === undefined) ops.push(elementOp(t, i => (isNumber(i) ? asScalar(slot(i)) : results.get(i)!)))
+      const made = slots.wholes.get(t)
+      if (made !== undefined) ops.push({ kind: 'load', source: made })
+      else if (buffer === undefined) ops.push(elementOp(t, i => (isNumber(i) ? asScalar(slot(i)) : results.get(i)!)))
       else {
         ops.push({ kind: 'buffer', buffer })
         if (t.space === 'rows' || t.space === 'columns') spreads.push({ buffer, from: t.space, slot: slots[t.space].get(t)! })
       }
     },
-    t => t.space === 'elements' && !slots.buffers.has(t),
+    t => t.space === 'elements' && !slots.buffers.has(t) && !isWhole(t.op),
   )
   return { ops, resultOf: t => results.get(t)!, spreads }
 }

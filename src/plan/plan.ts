@@ -7,7 +7,7 @@ import { bytesOf, type DType, type FloatDType, isFloat, sizeOf } from '../dtype.
 import { MergeError } from '../errors.ts'
 import { faultAt } from '../recipe/locate.ts'
 import type { Recipe } from '../recipe/recipe.ts'
-import { DEFAULT_MEMORY, type MemoryPlan, planMemory, residentBytes } from './budget.ts'
+import { DEFAULT_MEMORY, type MemoryPlan, planMemory, residentBytes, type WholeNeed } from './budget.ts'
 import { type Companion, companionsOf } from './companions.ts'
 import { checkCompatible } from './compatible.ts'
 import { chooseDonor } from './donor.ts'
@@ -20,11 +20,12 @@ import { notesOf } from './notes.ts'
 import { checkVocabulary } from './one_vocabulary.ts'
 import type { OpenedModels } from './open_models.ts'
 import { type Compiled, compile, compileCopy, compileFolds } from './passes.ts'
-import { isByRows, type Program, rereads, sourcesOf } from './program.ts'
+import { isByRows, type Program, readsOf, rereads } from './program.ts'
 import { provenance } from './provenance.ts'
 import { randomKey } from './random.ts'
 import { createSurveyor, passesOf, type Survey, type SurveyTask, surveyBytes } from './survey.ts'
 import { blockOf, type Rows, type Tiling } from './tiling.ts'
+import { operationsOf, type Wholes, wholeNeed, wholesIn } from './whole.ts'
 
 /** A file to read. */
 export interface InputFile {
@@ -83,6 +84,8 @@ export interface Plan {
     /** Bytes of input tensors, counted once for every time they are read; what an adapter changes as the float32 that it becomes. */
     readonly read: number
     readonly written: number
+    /** About how many floating-point operations whole matrices take. */
+    readonly operations: number
     /** Most passes that any tensor takes, those of the survey not counted. */
     readonly passes: number
     /** Passes over all bytes before those. */
@@ -91,6 +94,8 @@ export interface Plan {
     readonly disk: number
     readonly dropped: number
   }
+  /** How many tensors are worked on as wholes, and the one that takes most memory; null where none is. */
+  readonly wholes: Wholes | null
   /** The model whose config, tensor order and dtypes the output follows. */
   readonly donor: string
   readonly notes: readonly string[]
@@ -142,6 +147,7 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
   const looks = survey.rounds.flatMap(round => Array<readonly SurveyTask[]>(passesOf(round)).fill(round.tasks)).flat()
   const rowMaps = tasks.some(task => task.sources.some(source => source.rows)) ? lowering.matching!.maps : []
   const memory = memoryFor(tasks, survey, programs, rowMaps, lowRankBytes(lowRankFiles(inputs.files)), options)
+  const wholes = wholesIn(tasks, programs)
   const companions = companionsOf(recipe, checkpoints, donor, lowered, indexOf(outputs), lowering)
   const written = outputs.reduce((sum, file) => sum + file.size, 0)
   return {
@@ -158,13 +164,15 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
     totals: {
       read: [...looks, ...tasks].reduce((sum, task) => sum + bytesRead(task, programs[task.program]!, rowMaps, memory.threads), 0),
       written,
+      operations: tasks.reduce((sum, { program, shape }) => sum + operationsOf(programs[program]!, shape), 0),
       passes: tasks.reduce((most, t) => Math.max(most, programs[t.program]!.passes.length), 1),
       surveyPasses: survey.rounds.reduce((sum, round) => sum + passesOf(round), 0),
       disk: written + companions.files.reduce((sum, c) => sum + c.size, 0),
       dropped: names.length - lowered.size,
     },
+    wholes,
     donor,
-    notes: [...new Set([...recipe.notes.map(n => n.text), ...companions.notes, ...notesOf(recipe, checkpoints, donor, lowering, names)])],
+    notes: [...new Set([...recipe.notes.map(n => n.text), ...companions.notes, ...notesOf(recipe, checkpoints, donor, lowering, names), ...fewerThreads(memory, wholes, options)])],
   }
 
   function compileAll(): { tasks: Task[]; survey: Survey; programs: Program[] } {
@@ -252,17 +260,29 @@ function inputFiles(checkpoints: ReadonlyMap<string, Checkpoint>): { files: Inpu
 }
 
 /** Every program with every kind of rows that it meets, if rows matter to it. */
-function distinctNeeds(tasks: readonly Omit<Task, 'output'>[], programs: readonly Program[]): { program: Program; rows: Rows }[] {
-  const needs = new Map<string, { program: Program; rows: Rows }>()
+function distinctNeeds(tasks: readonly Omit<Task, 'output'>[], programs: readonly Program[]): { program: Program; rows: Rows; whole: WholeNeed | null }[] {
+  const needs = new Map<string, { program: Program; rows: Rows; whole: WholeNeed | null }>()
   for (const task of tasks) {
     const program = programs[task.program]!
     const rows = isByRows(program) ? rowsOf(task.shape) : null
-    needs.set(`${task.program} ${rows?.columns} ${blockOf(rows)}`, { program, rows })
+    const whole = wholeNeed(task, program)
+    const key = `${task.program} ${rows?.columns} ${blockOf(rows)} ${whole?.shape}`
+    if (!needs.has(key)) needs.set(key, { program, rows, whole })
   }
   return [...needs.values()]
 }
 
 const SMALLEST: Tiling = { chunk: 256 } // that plan/budget.ts comes down to
+
+const threadsWanted = ({ threads }: PlanOptions): number => Math.min(MAX_THREADS, threads ?? (globalThis.navigator?.hardwareConcurrency as number | undefined) ?? DEFAULT_THREADS)
+
+/** Said where the memory does not let all threads work on whole matrices. */
+function fewerThreads({ threads, perThread }: MemoryPlan, wholes: Wholes | null, options: PlanOptions): string[] {
+  const wanted = threadsWanted(options)
+  if (!wholes || threads === wanted) return []
+  const { tensor } = wholes.largest
+  return [`${threads} of ${wanted} threads work, for each takes ${Math.ceil(perThread / 1e6)} MB, which ${tensor} needs as a whole: with more --memory there can be more`]
+}
 
 /** For those who call from JavaScript. */
 function checkOptions({ memory, threads }: PlanOptions): void {
@@ -274,7 +294,7 @@ function checkOptions({ memory, threads }: PlanOptions): void {
 /** The memory of the engine; row maps are held by this thread and by each other besides, and what adapters take (`adapting`) by each other. */
 function memoryFor(tasks: readonly Task[], survey: Survey, programs: readonly Program[], rowMaps: readonly RowMap[], adapting: number, options: PlanOptions): MemoryPlan {
   const budget = options.memory ?? DEFAULT_MEMORY
-  const threads = Math.min(MAX_THREADS, options.threads ?? (globalThis.navigator?.hardwareConcurrency as number | undefined) ?? DEFAULT_THREADS)
+  const threads = threadsWanted(options)
   const gathering = gatherBytes(rowMaps, tasks)
   const beside = gathering * (threads + 1) + adapting * threads + surveyBytes(survey, threads)
   const request = {
@@ -311,6 +331,6 @@ function besides(gathering: number, adapting: number, survey: Survey): string {
 function bytesRead(task: Omit<Task, 'output'>, program: Program, maps: readonly RowMap[], threads: number): number {
   const sources = task.sources.map(({ rows }, i) => (rows ? bytesGathered(maps[rows.map]!, rows) : { rows: task.size * bytesOf(program.sources[i]!), mean: 0 }))
   const means = sources.reduce((sum, source) => sum + source.mean * threads, 0)
-  const passes = program.copy ? [[0]] : program.passes.map(sourcesOf)
-  return means + passes.flat().reduce((sum, source) => sum + sources[source]!.rows, 0)
+  const reads = program.copy ? [0] : readsOf(program)
+  return means + reads.reduce((sum, source) => sum + (sources[source]?.rows ?? 0), 0) // what the program makes itself is not read
 }

@@ -1,4 +1,4 @@
-import type { MapOp, RowOp } from '../algebra/ops.ts'
+import type { MapOp, RowOp, WholeOp } from '../algebra/ops.ts'
 import type { DType } from '../dtype.ts'
 
 /** A number from 0 names an earlier result of the pass, one for each element; −1 − j names scalar j. */
@@ -48,6 +48,16 @@ export type Fold =
 export type Select = Extract<Fold, { readonly kind: 'select' }>
 export const isSelect = (fold: Fold): fold is Select => fold.kind === 'select'
 
+/** A matrix that is made of whole matrices after a pass; later passes load it as source `to`, in F32. */
+export interface Whole {
+  readonly op: WholeOp
+  /** One pass each, over the sources of the program around it and with its numbers, that gives an operand in F32. */
+  readonly operands: readonly Program[]
+  /** Scalars. */
+  readonly numbers: readonly number[]
+  readonly to: number
+}
+
 export interface Pass {
   /** Before the pass, with what earlier passes gathered. */
   readonly scalars: readonly ScalarOp[]
@@ -55,6 +65,8 @@ export interface Pass {
   /** More than one only where row ops end the others. */
   readonly stages: readonly Stage[]
   readonly folds: readonly Fold[]
+  /** After the pass, in this order. */
+  readonly wholes: readonly Whole[]
   /** The result that is the output; null but in the last pass. */
   readonly output: number | null
 }
@@ -66,6 +78,7 @@ export interface Pass {
 export interface Program {
   /** Set when the one source's bytes are the output's: no arithmetic, any dtype. Floats are still looked at for NaN and infinity. */
   readonly copy: boolean
+  /** Those that a task fills, and after them the matrices that passes make. */
   readonly sources: readonly DType[]
   readonly output: DType
   /** Scalars [0, constants) come from the task. */
@@ -83,8 +96,14 @@ export const lastStage = ({ stages }: Pass): Stage => stages.at(-1)!
 /** The sources that a pass loads. */
 export const sourcesOf = ({ stages }: Pass): readonly number[] => [...new Set(stages.flatMap(s => s.ops.flatMap(op => (op.kind === 'load' ? [op.source] : []))))]
 
+/** What the program makes of whole matrices, in order. */
+export const wholesOf = ({ passes }: Program): readonly Whole[] => passes.flatMap(p => p.wholes)
+
+/** How often the program reads each source, a number for each time. */
+export const readsOf = (program: Program): readonly number[] => program.passes.flatMap(pass => [...sourcesOf(pass), ...pass.wholes.flatMap(w => w.operands.flatMap(readsOf))])
+
 /** Whether the program needs whole rows at a time. */
 export const isByRows = ({ rows, columns, buffers }: Program): boolean => rows + columns + buffers > 0
 
-/** Whether the program looks at its inputs more than once. */
-export const rereads = ({ passes }: Program): boolean => passes.length > 1
+/** Whether the program looks at its inputs more than once, and may keep them: not beside whole matrices, whose room is larger. */
+export const rereads = (program: Program): boolean => program.passes.length > 1 && wholesOf(program).length === 0

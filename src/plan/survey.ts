@@ -1,4 +1,4 @@
-import { isEverywhere, type OpOf } from '../algebra/ops.ts'
+import { isEverywhere, isWhole, type OpOf } from '../algebra/ops.ts'
 import type { Tensor } from '../algebra/tensor.ts'
 import { sizeOf } from '../dtype.ts'
 import type { Lowered } from './lower.ts'
@@ -58,6 +58,7 @@ export interface Surveyor {
 export function createSurveyor(lowered: ReadonlyMap<string, Lowered>, fault: (label: string, what: string, fix: string) => Error): Surveyor {
   const groups = new Map<string, Group>()
   const known = new Map<Tensor, readonly Node[]>() // layers of a model share their formulas
+  const wholes = new Map<Tensor, boolean>()
   for (const [name, { root }] of lowered) for (const node of nodesIn(root)) join(name, node)
   return { indexOf: label => groups.get(label)!.index, plan }
 
@@ -66,6 +67,12 @@ export function createSurveyor(lowered: ReadonlyMap<string, Lowered>, fault: (la
     const group = groups.get(label) ?? { index: groups.size, first: { name, node }, parts: new Map<string, Node>() }
     groups.set(label, group)
     group.parts.set(name, node)
+    if (node.inputs.some(isOfWholes))
+      throw fault(
+        label,
+        `a number of the whole model cannot be found over what is made of whole matrices, as ${name} is`,
+        'merge the call inside by a recipe of its own, and go on from its result',
+      )
     const [share, other] = [shareOf(group.first.node), shareOf(node)]
     if (share === other) return
     throw fault(
@@ -83,6 +90,14 @@ export function createSurveyor(lowered: ReadonlyMap<string, Lowered>, fault: (la
     const nodes = [...new Set([...t.inputs.flatMap(nodesIn), ...own])]
     known.set(t, nodes)
     return nodes
+  }
+
+  function isOfWholes(t: Tensor): boolean {
+    const before = wholes.get(t)
+    if (before !== undefined) return before
+    const is = isWhole(t.op) || t.inputs.some(isOfWholes)
+    wholes.set(t, is)
+    return is
   }
 
   function plan(taskFor: Parameters<Surveyor['plan']>[0]): Survey {
