@@ -159,7 +159,10 @@ console.log(JSON.stringify({ results: { signs: 0.5, error: 0.1, files: readdirSy
     writeFiles(folder, { 'broken.yml': suite(command, more) })
     const { code, stdout, stderr } = await run('up', '--suite', 'broken.yml', '--json')
     expect(stderr).toContain(message)
-    expect(JSON.parse(stdout).kind).toBe('error') // nothing of a failed evaluation enters a result
+    const told = JSON.parse(stdout)
+    expect(told.kind).toBe('error')
+    expect(told.what).toContain(message.split('\n')[0])
+    expect(told).not.toHaveProperty('models')
     expect(code).toBe(1)
   })
 })
