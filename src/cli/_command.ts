@@ -27,6 +27,8 @@ export interface Command {
   readonly examples: readonly string[]
   /** What it does matters more than what it prints: it goes on when nobody reads that any more. */
   readonly outlivesReader?: true
+  /** With --json it prints what is wrong itself, in its one object. */
+  readonly printsErrors?: true
   run(args: Arguments): Promise<void>
 }
 

@@ -36,7 +36,7 @@ export interface Watch {
   /** Told before the plan is made. */
   readonly opened?: (checkpoints: Iterable<Checkpoint>, threads: number) => void
   /** Told before an error is thrown for tensors that the recipe does not settle. */
-  readonly refused?: (comparison: Comparison, error: MergeError) => void
+  readonly refused?: (comparison: Comparison) => void
 }
 
 const MAX_NOTES = 20 // a recipe of many rules may have a note for each
@@ -69,11 +69,11 @@ export async function prepareText(text: string, options: ParseOptions, { values,
   try {
     return { recipe, checkpoints, plan: plan(recipe, checkpoints, { threads, memory }) }
   } catch (error) {
-    if (!(error instanceof MergeError)) throw error
+    if (!(error instanceof MergeError) || error.details.excerpt) throw error // what a line of the recipe is at fault for, no table mends
     const comparison = compareModels(recipe, checkpoints)
     if (!comparison?.lines.some(isUnsettled)) throw error
     if (!refused) throw new MergeError(error.what, { ...error.details, fix: `${error.details.fix}; \`merganser plan\` shows which tensors match, and what to write` })
-    refused(comparison, error)
+    refused(comparison)
     throw error
   }
 }

@@ -23,6 +23,7 @@ process.exitCode = await main(process.argv.slice(2))
 /** 0 done; 1 the merge cannot be; 2 the command line is wrong; 70 a fault of ours. */
 async function main([name, ...rest]: string[]): Promise<number> {
   let outlivesReader = false
+  let printsErrors = false
   process.stderr.on('error', () => {}) // there is nowhere left to tell
   process.stdout.on('error', () => {}) // each later write fails again
   process.stdout.once('error', (error: NodeJS.ErrnoException) => {
@@ -46,6 +47,7 @@ async function main([name, ...rest]: string[]): Promise<number> {
     }
     const command = await load(name)
     outlivesReader = command.outlivesReader ?? false
+    printsErrors = command.printsErrors ?? false
     if (rest.includes('--help') || rest.includes('-h')) {
       process.stdout.write(usage(name, command))
       return 0
@@ -53,7 +55,8 @@ async function main([name, ...rest]: string[]): Promise<number> {
     await command.run(readArguments(name, command, rest))
     return 0
   } catch (error) {
-    if (rest.includes('--json') && error instanceof MergeError) process.stdout.write(`${JSON.stringify({ kind: 'error', what: error.what, ...error.details, cause: undefined })}\n`)
+    if (rest.includes('--json') && error instanceof MergeError && !printsErrors)
+      process.stdout.write(`${JSON.stringify({ kind: 'error', what: error.what, ...error.details, cause: undefined })}\n`)
     return explain(error)
   }
 }

@@ -1,4 +1,4 @@
-import type { MergeError } from '../errors.ts'
+import { MergeError } from '../errors.ts'
 import { type Comparison, compareModels } from '../plan/comparison.ts'
 import { formulaOf } from '../plan/formula.ts'
 import type { VocabularyTable } from '../plan/matching.ts'
@@ -12,6 +12,7 @@ export default {
   summary: 'Say what a merge would read, compute and write, without doing it.',
   positionals: 'RECIPE',
   count: [1, 1],
+  printsErrors: true,
   flags: {
     ...RECIPE_FLAGS,
     formula: { doc: 'Show the mathematics of one tensor (with --tensor), or of the first of each kind.' },
@@ -21,9 +22,15 @@ export default {
   examples: ['merganser plan recipe.yml', 'merganser plan recipe.yml --formula --tensor model.layers.0.mlp.up_proj.weight'],
   async run(args) {
     const isJson = args.values['json'] === true
-    const refused = (comparison: Comparison, { what, details: { where, fix } }: MergeError): void =>
-      void process.stdout.write(isJson ? `${JSON.stringify({ comparison, error: { what, where, fix } })}\n` : `${compared(comparison).join('\n')}\n`)
-    const prepared = await prepare(args.positionals[0]!, args, { refused })
+    let comparison: Comparison | null = null
+    const refused = (found: Comparison): void => {
+      comparison = found
+      if (!isJson) process.stdout.write(`${compared(found).join('\n')}\n`)
+    }
+    const prepared = await prepare(args.positionals[0]!, args, { refused }).catch(error => {
+      if (isJson && error instanceof MergeError) process.stdout.write(`${JSON.stringify({ comparison, error: { what: error.what, ...error.details, cause: undefined } })}\n`)
+      throw error
+    })
     const tensor = args.values['tensor'] as string | undefined
     if (tensor !== undefined && args.values['formula'] !== true) throw new UsageError('--tensor goes with --formula', 'add --formula')
     if (args.values['formula'] === true) process.stdout.write(formulas(prepared, tensor))
