@@ -134,7 +134,7 @@ test.each([
   expect(with_.rowMaps).toEqual([])
   const [got, want] = [await run(with_), await run(without)]
   for (const [tensor, bytes] of want) expect({ tensor, same: got.get(tensor)!.equals(bytes) }).toEqual({ tensor, same: true })
-  const files = (merge: Plan) => merge.companions.map(c => [c.name, 'text' in c ? c.text : readFileSync(c.path, 'utf8')])
+  const files = (merge: Plan) => merge.companions.filter(c => c.name !== 'README.md').map(c => [c.name, 'text' in c ? c.text : readFileSync(c.path, 'utf8')])
   expect(files(with_)).toEqual(files(without))
 })
 
@@ -206,7 +206,7 @@ describe('what is written beside the tensors', () => {
       'config.json: text_config.eos_token_id goes from [1,2] to [2,5], where its token is now',
       'generation_config.json: eos_token_id goes from 1 to 2, where its token is now',
     ])
-    expect(merge.companions.map(c => c.name)).toEqual(['config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json'])
+    expect(merge.companions.map(c => c.name)).toEqual(['config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json', 'README.md'])
   })
 
   test('files that nothing changes are copied', async () => {

@@ -60,7 +60,7 @@ describe('--force', () => {
       'out/1_Pooling/config.json': '{}',
     })
     expect(merge('out', '--force').stderr).toBe('')
-    expect(readdirSync(join(folder, 'out')).sort()).toEqual(['config.json', 'model.safetensors', 'odd_name.py'])
+    expect(readdirSync(join(folder, 'out')).sort()).toEqual(['README.md', 'config.json', 'model.safetensors', 'odd_name.py'])
   })
 
   test('does not delete an input whose file is a link into the output', () => {

@@ -22,6 +22,7 @@ export const RECIPE_FLAGS: Readonly<Record<string, Flag>> = {
   dtype: { doc: 'Dtype of the output (for an expression).', value: 'bf16' },
   'shard-size': { doc: 'Begin a new file after so many bytes (for an expression).', value: '5GB' },
   seed: { doc: 'Seed of random methods (for an expression).', value: 'N' },
+  'no-card': { doc: 'Write no model card (README.md).' },
   threads: { doc: 'Worker threads. Default: one per processor.', value: 'N' },
   memory: { doc: 'Engine memory over all threads. Default: 256 MiB; Node itself takes about 100 MB more.', value: '256MiB' },
 }
@@ -87,7 +88,7 @@ async function readRecipe(text: string, values: Arguments['values']): Promise<{ 
     for (const flag of ['model', 'rename', 'vocab', 'dtype', 'shard-size', 'seed']) {
       if (values[flag] !== undefined) throw new UsageError(`--${flag} goes with an expression, but ${text} is a recipe file`, 'say it in the recipe instead')
     }
-    return { recipe: await readText(text), options: { name: text }, folder: folderOf(text) }
+    return { recipe: await readText(text), options: { name: text, ...(values['no-card'] === true ? { output: { card: false } } : {}) }, folder: folderOf(text) }
   }
   if (status?.isFolder && Object.keys(models).length === 0)
     throw new UsageError(`${text} is a folder, not a recipe`, "give a recipe file, or an expression such as 'base + 0.5*(code - base)'")
@@ -95,6 +96,7 @@ async function readRecipe(text: string, values: Arguments['values']): Promise<{ 
     throw new MergeError(`${text}: no such recipe file`, { fix: 'check the path' })
   }
   const output = {
+    ...(values['no-card'] === true ? { card: false } : {}),
     ...(values['dtype'] === undefined ? {} : { dtype: outputDType(values['dtype'] as string, { where: '--dtype' }) }),
     ...(values['shard-size'] === undefined ? {} : { shardSize: readShardSize(values['shard-size'] as string) }),
   }

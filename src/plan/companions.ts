@@ -3,6 +3,7 @@ import { assert, MergeError } from '../errors.ts'
 import { parseJsonFile } from '../json.ts'
 import { patchJson } from '../patch_json.ts'
 import type { Recipe } from '../recipe/recipe.ts'
+import { CARD, cardOf } from './card.ts'
 import { configChanges, ownerOf } from './config_changes.ts'
 import type { Lowered, Lowering } from './lower.ts'
 import type { OpenedModels } from './open_models.ts'
@@ -45,6 +46,7 @@ export function companionsOf(
     })
   }
   if (index) files.push(written('model.safetensors.index.json', index))
+  if (recipe.output.card !== false) files.push(written(CARD, cardOf(recipe, models, donor)))
   return { files, notes }
 
   /** generation_config.json with the ids of tokens that have moved; null where none has. */

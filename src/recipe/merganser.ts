@@ -86,12 +86,21 @@ function readLets(source: SourceText, root: MapValue, models: Models): readonly 
 function readOutput(source: SourceText, root: MapValue, models: Models): Recipe['output'] {
   const entry = entryOf(root, 'output')
   const map: MapValue = entry ? mapOf(source, entry.value, 'output', 'output: {dtype: bfloat16}') : { kind: 'map', entries: new Map(), at: root.at }
-  checkKeys(source, map, ['dtype', 'shard_size', 'config_from', 'tokenizer_from'])
+  checkKeys(source, map, ['dtype', 'shard_size', 'config_from', 'tokenizer_from', 'card'])
   const donor = (key: string): string | null => {
     const given = entryOf(map, key)
     return given && modelNamed(source, given.value.at, textOf(source, given.value, key, `${key}: base`), models)
   }
-  return { dtype: dtypeAt(source, map, 'dtype'), shardSize: shardSizeOf(source, map), configFrom: donor('config_from'), tokenizerFrom: donor('tokenizer_from') }
+  const card = entryOf(map, 'card')
+  const isWanted = card?.value.kind === 'scalar' ? card.value.value : true
+  if (card && typeof isWanted !== 'boolean') throw faultAt(source, card.value.at, 'card must be true or false', 'write `card: false` for an output without README.md')
+  return {
+    dtype: dtypeAt(source, map, 'dtype'),
+    shardSize: shardSizeOf(source, map),
+    configFrom: donor('config_from'),
+    tokenizerFrom: donor('tokenizer_from'),
+    ...(isWanted === false ? { card: false } : {}),
+  }
 }
 
 /** A note for each model that nothing refers to, and for each path that has two names. */

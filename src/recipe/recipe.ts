@@ -144,6 +144,8 @@ export interface Recipe {
     /** Names of models; null leaves the choice to the plan (the base, else the first model). */
     readonly configFrom: string | null
     readonly tokenizerFrom: string | null
+    /** False where no README.md is wanted. */
+    readonly card?: boolean
   }
   /** Null keeps each row of an embedding where it is. */
   readonly tokenizer: TokenizerRequest | null
