@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ default: Command }>>> = 
   evaluate: () => import('./evaluate.ts'),
   inspect: () => import('./inspect.ts'),
   methods: () => import('./methods.ts'),
+  report: () => import('./report.ts'),
   preset: () => import('./preset.ts'),
   demo: () => import('./demo.ts'),
 }
