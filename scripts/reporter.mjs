@@ -1,4 +1,4 @@
-// The last line of a test run, for people and machines: `N passed, N failed` (and how many were skipped, if any).
+// The last line of a test run, for people and machines: `N passed, N failed`; how many were skipped, if any, stands above it.
 export default class Tally {
   onTestRunEnd(modules, errors) {
     const tally = { passed: 0, failed: errors.length, skipped: 0 }
@@ -7,6 +7,7 @@ export default class Tally {
       for (const test of tests) tally[test.result().state] = (tally[test.result().state] ?? 0) + 1
       if (!module.ok() && !tests.some(test => test.result().state === 'failed')) tally.failed++ // the file itself does not load
     }
-    process.stdout.write(`\n${tally.passed} passed, ${tally.failed} failed${tally.skipped > 0 ? `, ${tally.skipped} skipped` : ''}\n`)
+    const skipped = tally.skipped > 0 ? `${tally.skipped} skipped, each with its reason in its name\n` : ''
+    process.stdout.write(`\n${skipped}${tally.passed} passed, ${tally.failed} failed\n`)
   }
 }
