@@ -2,6 +2,7 @@ import type { Report, SearchResult } from './search.ts'
 import { valueAt } from './space.ts'
 
 const UNLIKELY = 0.05
+const ROUNDING = 1e-9
 
 /** What the reader of a search must not overlook. */
 export function warningsOf({ judge, space, base, best, dev, test, noise }: Omit<SearchResult, 'warnings'>): readonly string[] {
@@ -34,7 +35,7 @@ export function warningsOf({ judge, space, base, best, dev, test, noise }: Omit<
 function lossesTooLarge(task: string, allowed: number, split: string, { losses }: Report): readonly string[] {
   const { loss, interval } = losses[task]!
   const limit = percent(allowed)
-  if (loss > allowed) return [`on ${split}, ${task} loses ${percent(loss)}, more than the ${limit} allowed`]
+  if (loss > allowed + ROUNDING) return [`on ${split}, ${task} loses ${percent(loss)}, more than the ${limit} allowed`]
   return interval && interval.high > allowed
     ? [`on ${split}, ${task} loses ${percent(loss)}, but by chance it may be up to ${percent(interval.high)}, more than the ${limit} allowed`]
     : []
