@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { folderOf, workingFolder } from '../bytes/file.ts'
+import { folderOf, resolvePath, statPath, workingFolder } from '../bytes/file.ts'
 import { cacheFolder, folderStore } from '../bytes/store.ts'
 import { MergeError } from '../errors.ts'
 import { readSuite, type Split, type Suite } from '../evaluate/suite.ts'
@@ -49,6 +49,8 @@ export default {
   async run({ values, positionals }) {
     if (values['suite'] === undefined) throw new UsageError('search needs a suite', 'name one: --suite zoo/vision/suite.yml')
     const { recipe, options, folder } = await readRecipe(positionals[0]!, values)
+    const out = values['out'] as string | undefined
+    if (out !== undefined) await checkOut(out, positionals[0]!)
     const template = readTemplate(recipe, {
       name: options.name ?? 'recipe',
       isExpression: options.models !== undefined,
@@ -72,7 +74,6 @@ export default {
       const seed = values['search-seed'] === undefined ? 0 : readSeed('search-seed', values['search-seed'] as string)
       const result = await search(trials, { strategy: values['strategy'] as string | undefined, goal, evaluations, seed, found: told.found })
       told.end()
-      const out = values['out'] as string | undefined
       const text = recipeWith(template, result.best.values, { parse: options, comments: provenanceOf(result, dev.name, VERSION) })
       if (out !== undefined) await write(out, text)
       const isElsewhere = out !== undefined && folder !== null && folderOf(out) !== folder
@@ -110,11 +111,18 @@ function workersOf(values: Arguments['values']): number {
   return Math.min(MAX_WORKERS, readCount('workers', values['workers'] as string))
 }
 
+/** Before anything is measured. */
+async function checkOut(out: string, recipe: string): Promise<void> {
+  if (resolvePath(out) === resolvePath(recipe)) throw new UsageError(`--out ${out} is the recipe itself, whose variables would be lost`, 'name another file: -o best.yml')
+  if ((await statPath(out))?.isFolder) throw new UsageError(`--out ${out} is a folder`, 'name a file: -o best.yml')
+  if (!(await statPath(folderOf(out)))?.isFolder) throw new UsageError(`--out ${out} lies in no folder that exists`, 'make the folder first, or name another file')
+}
+
 async function write(path: string, text: string): Promise<void> {
   await writeFile(path, text).catch((cause: unknown) => {
     throw new MergeError(`the best recipe cannot be written: ${cause instanceof Error ? cause.message : String(cause)}`, {
       where: path,
-      fix: 'name a file in a folder that exists',
+      fix: 'name another file; what was measured is known, so that the same search is quick',
       cause,
     })
   })
