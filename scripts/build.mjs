@@ -22,9 +22,9 @@ writeFileSync(`${root}dist/cli/LICENSES.txt`, BUNDLED.map(licenseOf).join('\n\n'
 chmodSync(`${root}dist/cli/main.js`, 0o755)
 writeStamp(root, before)
 
-/** dist/cli/main.js and the worker beside it, with what they share; everything stays as deep as it was, as paths to package.json and zoo/ are relative. */
+/** dist/cli/main.js and the workers beside it, with what they share; everything stays as deep as it was, as paths to package.json and zoo/ are relative. */
 async function bundleCommandLine() {
-  const input = { main: `${root}dist/cli/main.js`, worker: `${root}dist/execute/worker.js` }
+  const input = { main: `${root}dist/cli/main.js`, worker: `${root}dist/execute/worker.js`, search_worker: `${root}dist/search/worker.js` }
   const bundle = await rolldown({ input, platform: 'node', external: [/^node:/, 'onnxruntime-web', '@huggingface/tokenizers'], logLevel: 'warn' })
   await bundle.write({ dir: `${root}dist/cli`, format: 'esm', entryFileNames: '[name].js', chunkFileNames: '_[name]-[hash].js' })
   await bundle.close()

@@ -28,6 +28,14 @@ const REGISTRIES = [
     from: './metric.ts',
     doc: 'Every metric by the name that suites use: the files of this folder.',
   },
+  {
+    folder: 'search/strategies',
+    skip: ['strategy.ts'],
+    exported: 'STRATEGIES',
+    type: 'Strategy',
+    from: './strategy.ts',
+    doc: 'Every strategy by the name that the command line uses: the files of this folder.',
+  },
   { folder: 'presets', skip: ['preset.ts'], exported: 'PRESETS', type: 'Preset', from: './preset.ts', doc: 'Every preset: the files of this folder.' },
 ]
 const HEADER = '// Written by `npm run generate`. Do not edit.'

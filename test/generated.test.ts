@@ -42,6 +42,7 @@ test('there is a registry for each kind of file, the kernels, an index and a pag
       'src/kernels/_wasm.ts',
       'src/methods/_all.ts',
       'src/presets/_all.ts',
+      'src/search/strategies/_all.ts',
     ].toSorted(),
   )
 })

@@ -20,7 +20,7 @@ const LAYERS: readonly (readonly string[])[] = [
 ]
 
 /** The places that know they run in Node. */
-const NODE = [/^bytes\/(file|folder|store|_\w+)\.ts$/, /^execute\/(pool|worker)\.ts$/, /^evaluate\/engines\/_process\.ts$/, /^cli\//]
+const NODE = [/^bytes\/(file|folder|store|_\w+)\.ts$/, /^(execute|search)\/(pool|worker)\.ts$/, /^evaluate\/engines\/_process\.ts$/, /^cli\//]
 
 interface Import {
   readonly from: string
@@ -49,7 +49,7 @@ function violations(path: string, source: string): string[] {
     if (from.startsWith('node:'))
       return NODE.some(place => place.test(path))
         ? []
-        : wrong('only bytes/file, folder, store and their parts, execute/pool and worker, evaluate/engines/_process and cli/ know Node')
+        : wrong('only bytes/file, folder, store and their parts, pool and worker of execute and search, evaluate/engines/_process and cli/ know Node')
     if (!from.startsWith('.')) return []
     const target = posix.join(posix.dirname(path), from)
     const there = folderOf(target)
@@ -128,6 +128,7 @@ test.each([
   ['plan/plan.ts', "import type { Locator } from '../bytes/source.ts'\nimport type { Recipe } from '../recipe/recipe.ts'\nimport { open } from '../checkpoint/checkpoint.ts'"],
   ['execute/runner.ts', "import { createEngine } from '../kernels/kernels.ts'\nimport { compile } from '../plan/passes.ts'"],
   ['execute/worker.ts', "import { parentPort } from 'node:worker_threads'"],
+  ['search/pool.ts', "import { Worker } from 'node:worker_threads'"],
   ['cli/demo.ts', "import { cpus } from 'node:os'\nimport { loadMerged } from '../evaluate/load.ts'"],
   ['evaluate/engine.ts', "const { env } = await import('onnxruntime-web')"],
   ['index.ts', "export { plan } from './plan/plan.ts'"],

@@ -79,7 +79,8 @@ export async function prepareText(text: string, options: ParseOptions, { values,
   }
 }
 
-async function readRecipe(text: string, values: Arguments['values']): Promise<{ recipe: string; options: ParseOptions; folder: string | null }> {
+/** The text of a recipe file or of an expression, and what the flags say beside it. */
+export async function readRecipe(text: string, values: Arguments['values']): Promise<{ recipe: string; options: ParseOptions; folder: string | null }> {
   const models = readModels(values)
   const rename = readFlags('rename', values['rename'], '{…}', "vlm='{strip: language_model.}'")
   const status = await statPath(text).catch(() => null) // an expression may be no possible path at all
@@ -121,7 +122,7 @@ function readShardSize(text: string): number {
 export const readModels = (values: Arguments['values']): Record<string, string> => readFlags('model', values['model'], 'PATH', 'base=models/llama')
 
 /** The flags `--FLAG NAME=VALUE`, by name. */
-function readFlags(flag: string, given: Arguments['values'][string], value: string, example: string): Record<string, string> {
+export function readFlags(flag: string, given: Arguments['values'][string], value: string, example: string): Record<string, string> {
   const found = new Map<string, string>() // not an object: a name may be `__proto__`
   for (const text of (given as readonly string[] | undefined) ?? []) {
     const at = text.indexOf('=')

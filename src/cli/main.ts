@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ default: Command }>>> = 
   plan: () => import('./plan.ts'),
   vector: () => import('./vector.ts'),
   evaluate: () => import('./evaluate.ts'),
+  search: () => import('./search.ts'),
   inspect: () => import('./inspect.ts'),
   methods: () => import('./methods.ts'),
   report: () => import('./report.ts'),

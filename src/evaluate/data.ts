@@ -63,6 +63,12 @@ export function takeFirst(data: Data, limit: number): Data {
   return { ...data, tensors: takeRows(data.tensors, rows => rows.slice(0, limit)) }
 }
 
+/** How many rows, objects or lines of text there are: what a limit counts. */
+export function lengthOf(data: Data): number {
+  if (data.kind === 'lines') return data.lines.length
+  return data.kind === 'text' ? data.text.split(/(?<=\n)/).length : rowsIn(data.tensors)
+}
+
 /** The rows for which each field of `wanted` has one of the values given for it. */
 export function whereRows(data: TensorData, wanted: Readonly<Record<string, readonly number[]>>): TensorData {
   const fields = Object.entries(wanted).map(([field, values]) => [tensorOf(data, field).data, new Set(values)] as const)

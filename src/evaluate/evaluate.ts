@@ -1,7 +1,7 @@
 import { hashFile, type Store, sha256 } from '../bytes/store.ts'
 import { MergeError } from '../errors.ts'
 import { type Interval, intervalOf, ratioOf } from './bootstrap.ts'
-import { readData, takeFirst, whereRows } from './data.ts'
+import { type Data, lengthOf, readData, takeFirst, whereRows } from './data.ts'
 import { ENGINES } from './engines/_all.ts'
 import type { Host, Runner } from './engines/engine.ts'
 import { METRICS } from './metrics/_all.ts'
@@ -46,6 +46,8 @@ export interface EvaluateOptions {
 export interface OpenOptions {
   /** Where finished tasks are kept, and found again; null: nowhere. */
   readonly cache?: Store | null
+  /** Threads of an engine that runs in this process: 1 where several evaluations run side by side. Default: its own choice. */
+  readonly threads?: number | null
 }
 
 /**
@@ -57,12 +59,12 @@ export interface OpenOptions {
  * console.log(greek.value, greek.interval)
  * await evaluation.close()
  */
-export async function openEvaluation(suite: Suite, { cache = null }: OpenOptions = {}): Promise<Evaluation> {
+export async function openEvaluation(suite: Suite, { cache = null, threads = null }: OpenOptions = {}): Promise<Evaluation> {
   const examples = new Map<string, unknown>()
   for (const task of suite.tasks) examples.set(task.name, await readExamples(task)) // one after the other: the first fault is the one that is told
   const hosts = new Map<string, Host>()
   const hostOf = (engine: string): Host => {
-    const host = hosts.get(engine) ?? ENGINES[engine]!.start()
+    const host = hosts.get(engine) ?? ENGINES[engine]!.start(threads)
     hosts.set(engine, host)
     return host
   }
@@ -93,13 +95,27 @@ export async function openEvaluation(suite: Suite, { cache = null }: OpenOptions
   }
 }
 
+/** The first examples of every task, as a share of all. Throws where the data are not at hand. */
+export async function takeShare(suite: Suite, share: number): Promise<Suite> {
+  const tasks = suite.tasks.map(async task => {
+    if (task.data === null) throw new MergeError(`${task.name} has data of its own, of which no part can be taken`, { fix: 'measure all of it' })
+    const count = Math.min(task.limit ?? Infinity, lengthOf(await readChosen(task, task.data)))
+    return { ...task, limit: Math.ceil(share * count) }
+  })
+  return { ...suite, tasks: await Promise.all(tasks) }
+}
+
 async function readExamples(task: Task): Promise<unknown> {
-  const metric = METRICS[task.metric]!
   if (task.data === null) return null
-  const whole = await readData(task.data, task.data)
-  if (task.where && whole.kind !== 'tensors') throw new MergeError('`where` chooses rows of tensors, and this is no safetensors file', { where: task.data, fix: 'remove `where`' })
-  const chosen = task.where && whole.kind === 'tensors' ? whereRows(whole, task.where) : whole
-  return metric.read(task.limit === null ? chosen : takeFirst(chosen, task.limit), task.settings as never) // read by the metric's own declarations
+  const chosen = await readChosen(task, task.data)
+  return METRICS[task.metric]!.read(task.limit === null ? chosen : takeFirst(chosen, task.limit), task.settings as never) // read by the metric's own declarations
+}
+
+async function readChosen({ where }: Task, file: string): Promise<Data> {
+  const whole = await readData(file, file)
+  if (!where) return whole
+  if (whole.kind !== 'tensors') throw new MergeError('`where` chooses rows of tensors, and this is no safetensors file', { where: file, fix: 'remove `where`' })
+  return whereRows(whole, where)
 }
 
 async function countsOf(task: Task, subject: Subject, host: Host, examples: unknown): Promise<Counts> {

@@ -1,4 +1,4 @@
-import type { MapValue } from './document.ts'
+import type { MapValue, Value } from './document.ts'
 import { readDocuments } from './document.ts'
 import { faultAt, nearest } from './locate.ts'
 import { MERGANSER_KEYS, readMerganser } from './merganser.ts'
@@ -9,6 +9,7 @@ import { readStages } from './stages.ts'
 /** Reads a recipe in YAML, in mergekit's form or Merganser's own; not yet checked. */
 export function readYaml(source: SourceText): { recipe: Recipe; lets: readonly Expression[] } {
   const [root, ...others] = readDocuments(source)
+  refuseVariables(source, [root!, ...others])
   if (others.length > 0) return { recipe: readStages(source, [root!, ...others]), lets: [] }
   if (root?.kind !== 'map') {
     throw faultAt(source, root!.at, 'a recipe must be a mapping', 'write `models:` and `merge:`, or a mergekit recipe; an expression alone needs its models named beside it')
@@ -20,6 +21,15 @@ export function readYaml(source: SourceText): { recipe: Recipe; lets: readonly E
   }
   if (root.entries.has('merge')) return readMerganser(source, root)
   throw unknownForm(source, root)
+}
+
+/** What makes a recipe of it is `search`, which fills in values. */
+function refuseVariables(source: SourceText, documents: readonly Value[]): void {
+  for (const document of documents) {
+    const entry = document.kind === 'map' ? document.entries.get('variables') : undefined
+    if (entry)
+      throw faultAt(source, entry.keyAt, 'this recipe has variables, whose values are to be found', 'find them with `merganser search`, whose -o writes a recipe with values')
+  }
 }
 
 function unknownForm(source: SourceText, root: MapValue) {

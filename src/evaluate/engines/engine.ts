@@ -65,5 +65,6 @@ export interface Engine {
   readonly summary: string
   readonly abilities: readonly Ability[]
   readonly options: Options
-  start(): Host
+  /** `threads` are those of what computes, where it can be told; null leaves it the choice. */
+  start(threads: number | null): Host
 }

@@ -56,8 +56,8 @@ interface Bindable {
   readonly opened: Opened | null
 }
 
-function startOnnx(): Host {
-  const runtime = once(loadRuntime)
+function startOnnx(threads: number | null): Host {
+  const runtime = once(() => loadRuntime(threads))
   const graphs = keyed<Bindable>()
   const heads = keyed<Weights>()
   let last: { readonly subject: Subject; readonly weights: Promise<Weights> } | null = null // one model in memory, however many are compared

@@ -1,0 +1,36 @@
+import { createCmaEs } from '../cma_es.ts'
+import { keyOf, type Point, type Space } from '../space.ts'
+import { refuseChoices, type Strategy } from './strategy.ts'
+
+const SIGMA = 0.3 // of each range: the optimum is expected within it (Hansen's advice)
+const MAX_STALE = 5 // generations without a new point
+
+export default {
+  summary: 'CMA-ES over numbers (Hansen, 2016): learns which variables go together. Needs tens of evaluations a variable.',
+  refuses(space) {
+    if (space.length < 2) return { what: 'CMA-ES needs several variables', fix: 'use the strategy line' }
+    return refuseChoices(space, 'CMA-ES')
+  },
+  async run(space, ask, { random }) {
+    const strategy = createCmaEs({ mean: space.map(() => 0.5), sigma: SIGMA, random })
+    const seen = new Set<string>()
+    for (let stale = 0; stale < MAX_STALE; ) {
+      const points = strategy.ask().map(x => pointAt(space, x))
+      const scores = await ask(points)
+      if (!scores) break
+      strategy.tell(scores.map(s => -s))
+      const fresh = points.filter(p => !seen.has(keyOf(p)))
+      for (const point of fresh) seen.add(keyOf(point))
+      stale = fresh.length > 0 ? 0 : stale + 1
+    }
+    await ask([pointAt(space, strategy.mean())]) // known to be good by many scores, where the best point may have been lucky
+  },
+} satisfies Strategy
+
+const pointAt = (space: Space, x: readonly number[]): Point => space.map(({ count }, i) => Math.round(reflected(x[i]!) * (count - 1)))
+
+/** Into [0, 1], as between two mirrors: points beyond an end count as points before it, and the ends are met as often as they deserve. */
+function reflected(x: number): number {
+  const turn = Math.abs(x) % 2
+  return turn > 1 ? 2 - turn : turn
+}
