@@ -1,6 +1,6 @@
 import { sizeOf } from '../dtype.ts'
 import { assert } from '../errors.ts'
-import { isEverywhere, isFold, isRow, isWhole, type MapOp, type Op, type WholeOp } from './ops.ts'
+import { isEverywhere, isFold, isWhole, type MapOp, type Op, type WholeOp } from './ops.ts'
 import { simplify } from './rewrite.ts'
 
 export type Shape = readonly number[]
@@ -26,8 +26,6 @@ export class Tensor {
   readonly id = made++
   /** Passes over the inputs that must have ended before the engine can compute it. */
   readonly level: number
-  /** Row ops on the longest path within a pass. */
-  readonly rowLevel: number
   readonly space: Space
   readonly op: Op
   readonly inputs: readonly Tensor[]
@@ -39,7 +37,6 @@ export class Tensor {
     this.arg = arg
     this.shape = shape
     this.space = space
-    this.rowLevel = space === 'number' || space === 'columns' || isWhole(op) ? 0 : inputs.reduce((most, t) => Math.max(most, t.rowLevel), 0) + (isRow(op) ? 1 : 0)
     this.level = isEverywhere(op) ? 0 : inputs.reduce((most, t) => Math.max(most, t.level), 0) + (isFold(op) || isWhole(op) ? 1 : 0)
   }
 

@@ -1,6 +1,6 @@
 import { bytesOf, isFloat, isNative } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
-import { isSelect, type Pass, type Program, wholesOf } from './program.ts'
+import { isSelect, keptRowsOf, type Pass, type Program, wholesOf } from './program.ts'
 import { BLOCK, chunkOf, type Rows, type Tiling } from './tiling.ts'
 
 /** Engine memory when nobody says otherwise. Node itself takes about 100 MB more. */
@@ -91,8 +91,10 @@ export function mapMemory(program: Program, tiling: Tiling, shape: Rows = null):
   }
 }
 
-/** Bytes of all buffers of a program but for whole matrices: of its own passes, and of those that give operands. */
-export const mapBytes = (program: Program, tiling: Tiling, rows: Rows): number =>
+/** Bytes that a program takes but for whole matrices: buffers of its own passes and of those that give operands, and the numbers of rows that it keeps. */
+export const mapBytes = (program: Program, tiling: Tiling, rows: Rows): number => bufferBytes(program, tiling, rows) + keptRowsOf(program).length * (rows?.rows ?? 0) * 8
+
+const bufferBytes = (program: Program, tiling: Tiling, rows: Rows): number =>
   [program, ...wholesOf(program).flatMap(w => w.operands)].reduce((most, part) => Math.max(most, mapMemory(part, tiling, rows).size), 0)
 
 /** A tensor that is worked on as a whole, and what that takes besides the buffers of its program. */
