@@ -67,7 +67,7 @@ export function spread_columns(d: usize, a: usize, rows: i32, columns: i32): voi
  * `scratch` has room for two pairs of u32 an element of a row, a word more, and the counters: plan/budget.ts.
  */
 export function row_rank(d: usize, a: usize, rows: i32, columns: i32, scratch: usize): void {
-  const buckets: u32 = min(MOST_BUCKETS, 2 << (32 - clz(columns - 1)))
+  const buckets: u32 = min(MOST_BUCKETS, 1 << (32 - clz(columns - 1)))
   const pairs = scratch + COUNTERS
   const places = pairs + (<usize>columns << 4)
   for (let r = 0; r < rows; r++, a += <usize>columns << 2, d += <usize>columns << 2) {
@@ -152,7 +152,7 @@ function startPlaces(counts: usize, length: u32): void {
   }
 }
 
-const MOVES = 8 // an element, on average: beyond them sorting by digits is faster
+const MOVES = 2 // an element, on average: beyond them sorting by digits is faster
 
 /** Puts pairs of index and key in order that nearly are, with their ranks. False if that takes too long; they are all there then, and equal keys in order. */
 function insert(d: usize, pairs: usize, columns: i32): bool {
