@@ -60,7 +60,14 @@ export function createMachine({ program, constants }: Compiled, tiling: Tiling =
     let last = { length: 0, after: new Uint8Array(0) }
     const scalars = new Float64Array(program.scalars)
     scalars.set(constants.map(c => replaced?.get(c) ?? c))
-    const known = { size, rows, scalars, columnValues: Array.from({ length: program.columns }, () => new Float64Array(rows?.columns ?? 0)) }
+    const known = {
+      size,
+      rows,
+      scalars,
+      columnValues: Array.from({ length: program.columns }, () => new Float64Array(rows?.columns ?? 0)),
+      rowValues: Array.from({ length: program.rows }, () => new Float64Array(0)),
+      firstRow: 0,
+    }
     const files = {
       read(slot: number, target: Uint8Array, at: number): void {
         const own = bytesOf(program.sources[slot]!)

@@ -25,6 +25,47 @@ const bytes = (at: number, n: number): Uint8Array => new Uint8Array(memory.buffe
 /** Distance in units of the last place of a float64. */
 const ulps = (a: number, b: number): number => Math.abs(a - b) / 2 ** Math.max(-1074, Math.floor(Math.log2(Math.abs(b) || TINY)) - 52)
 
+describe('the ranks of a row', () => {
+  const next = wordsFrom(9)
+  const unit = (): number => next() / 2 ** 31 - 1
+  const bell = (): number => unit() + unit() + unit()
+  const bf16 = (x: number): number => decode('BF16', encode('BF16', [x]))[0]!
+  /** Rows that deal evenly into buckets, and rows that do not. */
+  const KINDS: Readonly<Record<string, () => number>> = {
+    'magnitudes of ordinary weights': () => Math.abs(bell()),
+    'with signs': bell,
+    'differences of bf16': () => Math.abs(bf16(bell() + bell() / 16) - bf16(bell())),
+    'mostly zeros': () => (unit() < 0.5 ? 0 : bell()),
+    'zeros of both signs': () => (unit() < 0 ? -0 : 0),
+    'all equal': () => 1.5,
+    'one far away, now and then': () => (unit() > 0.998 ? 1e30 : bell()),
+    'of all magnitudes': () => 2 ** (bell() * 40) * Math.sign(unit()),
+    'as far apart as float32 goes': () => unit() * 3.4e38,
+    subnormal: () => Math.round(unit() * 100) * TINY,
+    'with infinities': () => (unit() > 0.9 ? Number.POSITIVE_INFINITY : unit() > 0.9 ? Number.NEGATIVE_INFINITY : bell()),
+    'with NaN': () => (unit() > 0.95 ? Number.NaN : bell()),
+  }
+
+  test.each(Object.keys(KINDS))('are what sorting gives: %s', kind => {
+    for (const columns of [1, 2, 3, 4, 5, 63, 64, 257, 4096]) {
+      const rows = columns > 1000 ? 2 : 5
+      const values = Float32Array.from({ length: rows * columns }, KINDS[kind]!)
+      floats(A, values.length).set(values)
+      kernels.row_rank(C, A, rows, columns, D)
+      const want = new Float32Array(values.length)
+      for (let r = 0; r < rows; r++) {
+        const at = (i: number): number => values[r * columns + i]!
+        const order = (a: number, b: number): number =>
+          Number(Number.isNaN(a)) - Number(Number.isNaN(b)) || (a < b ? -1 : a > b ? 1 : Number(Object.is(b, -0)) - Number(Object.is(a, -0)))
+        for (const [rank, i] of [...Array(columns).keys()].sort((i, j) => order(at(i), at(j)) || i - j).entries()) want[r * columns + i] = rank
+      }
+      const got = floats(C, values.length)
+      const wrong = want.findIndex((v, i) => v !== got[i])
+      if (wrong >= 0) expect({ columns, wrong, value: values[wrong], rank: got[wrong] }).toEqual({ columns, wrong, value: values[wrong], rank: want[wrong] })
+    }
+  })
+})
+
 describe('sin and acos', () => {
   // Both promise an error below 1 ulp, not the same bits. Beyond 2^20·π/2 AssemblyScript reduces the angle its own way, with a rounding more.
   test('agree with Math within 1 ulp of a double, sin of angles beyond 1.6 million within 2', () => {

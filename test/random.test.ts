@@ -73,7 +73,7 @@ describe('the engine', () => {
     const { program } = compile(Tensor.random('3', [1]), [], 'F32')
     const tiling = { chunk: 1024 }
     const runner = createRunner(mapMemory(program, tiling).size, tiling)
-    const known = { size: 2 ** 40, rows: null, scalars: new Float64Array(0), columnValues: [] }
+    const known = { size: 2 ** 40, rows: null, scalars: new Float64Array(0), columnValues: [], rowValues: [], firstRow: 0 }
     for (const start of [2 ** 31, 2 ** 32 - 65_536, 2 ** 32, 3 * 2 ** 32 + 131_072]) {
       const got = new Float32Array(65_536)
       const write = (bytes: Uint8Array, at: number): void => new Uint8Array(got.buffer).set(bytes, 4 * (at - start))

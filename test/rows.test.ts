@@ -2,8 +2,11 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Tensor, where } from '../src/algebra/tensor.ts'
 import { sizeOf } from '../src/dtype.ts'
-import { run } from './engine.ts'
-import { encode } from './floats.ts'
+import { PIECE } from '../src/execute/select.ts'
+import { compile } from '../src/plan/passes.ts'
+import { createMachine, run } from './engine.ts'
+import { decode, encode } from './floats.ts'
+import { piecesOf } from './pieces.ts'
 import { evaluate } from './reference.ts'
 
 // What looks at whole rows or columns: row ops between element ops of one pass, sums of columns between passes, and the numbers of rows and columns
@@ -96,6 +99,57 @@ describe('columns', () => {
       [34, 36],
       [74, 76],
     ])
+  })
+})
+
+describe('numbers of rows that several passes want', () => {
+  const dims = [300, 257]
+  const size = sizeOf(dims)
+  const t = x(dims)
+  const stagesOf = (root: Tensor): number[] => compile(root, ['F32'], 'F32').program.passes.map(p => p.stages.length)
+
+  test('are found once: by the first of them, or ahead of selects, which go over their operands several times', () => {
+    const soft = t.sub(t.rowMax()).exp()
+    const share = t.mul(soft.rowSum())
+    expect(stagesOf(t.mul(share.sum()).add(share))).toEqual([3, 1]) // maximum, sum and then what is summed up
+    expect(stagesOf(where(share.ge(share.largest(9)), t, 0))).toEqual([2, 1, 1])
+    expect(stagesOf(where(share.ge(share.sum()), share.sub(t.rowMax()), 0))).toEqual([3, 2]) // the second wants the maximum, which meets nothing in the first
+    expect(stagesOf(share)).toEqual([3])
+  })
+
+  /** The whole, and in ranges: what the naive evaluator gives. */
+  async function check(root: Tensor, input: Float32Array, tolerance = 0): Promise<readonly string[]> {
+    const want = evaluate(root, [input], none)
+    const machine = createMachine(compile(root, ['F32'], 'F32'), undefined, dims)
+    const whole = await machine.run(size, [encode('F32', input)])
+    const got = decode('F32', whole.bytes)
+    expect([...got].flatMap((v, i) => (Math.abs(v - want[i]!) <= tolerance ? [] : [`[${i}]: ${v} instead of ${want[i]}`])).slice(0, 5)).toEqual([])
+    for (const range of [1, 131_072]) expect(Buffer.from((await machine.run(size, [encode('F32', input)], { range })).bytes).equals(whole.bytes)).toBe(true)
+    return whole.steps
+  }
+  const noise = (seed: number): Float32Array => Float32Array.from({ length: size }, (_, i) => ((Math.imul(i + seed, 0x9e3779b1) >> 16) % 512) / 8)
+
+  test('are those of each element’s row in samples, in ranges and in later passes', async () => {
+    const scaled = t.mul(t.rowMax().add(100))
+    const steps = await check(where(scaled.ge(scaled.largest(1000)), t, 0), noise(1))
+    expect(steps).toEqual(['pass', 'sample', 'pass', 'pass']) // the sample was a fair one
+  })
+
+  test('may differ as much as they like: where a sample misleads, all elements are counted', async () => {
+    const seen = new Set(piecesOf(size).flatMap(at => [Math.floor(at / 257), Math.floor((at + PIECE - 1) / 257)]))
+    const input = noise(2).map((v, i) => (seen.has(Math.floor(i / 257)) ? v : v * 2 ** 20))
+    const scaled = t.mul(t.rowMax())
+    const steps = await check(where(scaled.ge(scaled.largest(Math.floor(((300 - seen.size) * 257) / 2))), t, 0), input)
+    expect(steps).toEqual(['pass', 'sample', 'pass', 'high', 'low', 'pass'])
+  })
+
+  test('take part in arithmetic with what a pass has found meanwhile', async () => {
+    const most = t.rowMax()
+    const first = t.sub(most).sum().div(-size) // its pass keeps the maxima
+    const scaled = most.mul(first).add(1) // arithmetic on rows alone, ahead of the second pass
+    await check(t.sub(scaled), noise(3).map(Math.round), 1e-3)
+    const columns = t.sub(scaled).columnSum() // a third pass, with both
+    await check(t.add(scaled).sub(columns), noise(4).map(Math.round), 1)
   })
 })
 

@@ -1,6 +1,6 @@
 import { sizeOf } from '../dtype.ts'
 import { assert } from '../errors.ts'
-import { isEverywhere, isFold, isRow, isWhole, type MapOp, type Op, type WholeOp } from './ops.ts'
+import { isEverywhere, isFold, isWhole, type MapOp, type Op, type WholeOp } from './ops.ts'
 import { simplify } from './rewrite.ts'
 
 export type Shape = readonly number[]
@@ -26,8 +26,6 @@ export class Tensor {
   readonly id = made++
   /** Passes over the inputs that must have ended before the engine can compute it. */
   readonly level: number
-  /** Row ops on the longest path within a pass. */
-  readonly rowLevel: number
   readonly space: Space
   readonly op: Op
   readonly inputs: readonly Tensor[]
@@ -39,7 +37,6 @@ export class Tensor {
     this.arg = arg
     this.shape = shape
     this.space = space
-    this.rowLevel = space === 'number' || space === 'columns' || isWhole(op) ? 0 : inputs.reduce((most, t) => Math.max(most, t.rowLevel), 0) + (isRow(op) ? 1 : 0)
     this.level = isEverywhere(op) ? 0 : inputs.reduce((most, t) => Math.max(most, t.level), 0) + (isFold(op) || isWhole(op) ? 1 : 0)
   }
 
@@ -75,7 +72,8 @@ export class Tensor {
     return map('mul', this, o)
   }
   div(o: Like): Tensor {
-    return map('div', this, o)
+    const inverse = inverseOf(o)
+    return inverse === null ? map('div', this, o) : map('mul', this, inverse)
   }
   max(o: Like): Tensor {
     return map('max', this, o)
@@ -195,6 +193,12 @@ export const where = (test: Tensor, yes: Like, no: Like): Tensor => map('where',
 /** Adds from the first to the last: the order is part of the result's bits. */
 export function sum(tensors: readonly Tensor[]): Tensor {
   return tensors.length === 0 ? Tensor.constant(0) : tensors.reduce((a, b) => a.add(b))
+}
+
+/** Of a power of two, by which multiplying gives the bits that dividing gives, in a quarter of the time; else null. */
+function inverseOf(like: Like): number | null {
+  const value = typeof like === 'number' ? like : like.op === 'constant' ? (like.arg as number) : 0
+  return value >= 2 ** -64 && value <= 2 ** 64 && 2 ** Math.round(Math.log2(value)) === value ? 1 / value : null
 }
 
 const asTensor = (like: Like): Tensor => (typeof like === 'number' ? Tensor.constant(like) : like)

@@ -13,7 +13,7 @@ import { passesOf } from '../plan/survey.ts'
 import { BLOCK, blockOf } from '../plan/tiling.ts'
 import { operationsOf } from '../plan/whole.ts'
 import { assembleStage } from './code/assemble.ts'
-import { type Partials, runPass, type Step } from './folds.ts'
+import { knownOf, type Partials, runPass, type Step } from './folds.ts'
 import { createPool, type Pool } from './pool.ts'
 import { createSelector } from './select.ts'
 import { fill, findEverywhere } from './survey.ts'
@@ -183,7 +183,7 @@ async function shared(plan: Plan, id: number, task: Task, pool: Pool, done: (res
       const ranges = step.kind === 'sample' ? [[0, task.size] as const] : rangesOf(task.size, blockOf(known.rows))
       return Promise.all(
         ranges.map(async ([start, end]) => {
-          const result = await pool.submit({ kind: 'range', id, task, pass: p, step, start, end, known }, p > 0 || step.kind !== 'pass')
+          const result = await pool.submit({ kind: 'range', id, task, pass: p, step, start, end, known: knownOf(known, start, end) }, p > 0 || step.kind !== 'pass')
           done(result)
           return result.partials
         }),

@@ -18,6 +18,8 @@ export type Partial =
   | { readonly kind: 'sum'; readonly blocks: number[] }
   /** Of each block, the sum of each column. */
   | { readonly kind: 'columns'; readonly blocks: Float64Array[] }
+  /** Of each chunk, the numbers of its rows. */
+  | { readonly kind: 'rows'; readonly blocks: Float64Array[] }
   /** How many elements lie below the bracket's end, and below its beginning; `collected` is null when it was too much. */
   | { readonly kind: 'bracket'; readonly belowHigh: number; readonly belowLow: number; readonly collected: Float32Array | null }
   | { readonly kind: 'values'; readonly values: Float32Array }
@@ -29,17 +31,32 @@ export interface Helpers {
   readonly selector: Selector
 }
 
-/** What is known of a tensor between passes: its numbers, and by slot the numbers of its columns. */
+/** What is known of a tensor between passes: its numbers, and by slot the numbers of its columns and, where they are kept, of its rows. */
 export interface Known {
   readonly size: number
   readonly rows: Rows
   readonly scalars: Float64Array
   readonly columnValues: Float64Array[]
+  readonly rowValues: Float64Array[]
+  /** That `rowValues` begin with: a range of a tensor is given those of its own rows only. */
+  readonly firstRow: number
 }
+
+/** What is to be known of a range of whole rows, or of any where rows do not matter. */
+export function knownOf(known: Known, start: number, end: number): Known {
+  const columns = known.rows?.columns ?? 0
+  if (columns === 0) return known
+  const slice = (values: Float64Array): Float64Array => values.slice(start / columns, end / columns) // a subarray would cross threads with all that it is of
+  return { ...known, rowValues: known.rowValues.map(slice), firstRow: start / columns }
+}
+
+/** The numbers of `count` rows from row `first` of the tensor. */
+export const keptRows = ({ rowValues, firstRow }: Known, slot: number, first: number, count: number): Float64Array =>
+  rowValues[slot]!.subarray(first - firstRow, first - firstRow + count)
 
 /** Does a pass: its numbers, then its steps, whose results it puts into what is known. `take` runs a step over the whole tensor, and gives its ranges in order. */
 export async function runPass(pass: Pass, known: Known, { kernels, selector }: Helpers, take: (step: Step) => Promise<readonly Partials[]>): Promise<void> {
-  const { size, rows, scalars, columnValues } = known
+  const { size, rows, scalars, columnValues, rowValues } = known
   const columns = rows?.columns ?? 0
   computeNumbers(pass, known, kernels)
   const selects = pass.folds.filter(isSelect)
@@ -49,18 +66,19 @@ export async function runPass(pass: Pass, known: Known, { kernels, selector }: H
     return rank
   })
   const isAll = size <= BLOCK
-  const isSampled = isAll || rows === null // rows differ more from each other than a few of them would show
+  const isSampled = isAll || pass.stages.length === 1 // what looks at whole rows has only whole rows to look at
   const samples = selects.length > 0 && isSampled ? join(await take({ kind: 'sample' }), selects.length) : []
   if (isAll) for (const [i, select] of selects.entries()) scalars[select.to] = plusZero(selector.kthLargest(samples[i]!, [ranks[i]!])[0]!)
   if (isAll && selects.length > 0 && selects.length === pass.folds.length) return
 
-  const brackets = selects.map((_, i): Bracket => (isAll || !isSampled ? NOTHING : selector.bracketOf(samples[i]!, ranks[i]!, size)))
+  const brackets = selects.map((_, i): Bracket => (isAll || !isSampled ? NOTHING : selector.bracketOf(samples[i]!, ranks[i]!, size, rows === null ? 1 : ROWS_DIFFER)))
   let missed = !isSampled && selects.length > 0
   const ranges = missed && selects.length === pass.folds.length ? [] : await take({ kind: 'pass', brackets })
   for (const [i, fold] of pass.folds.entries()) {
     const parts = ranges.map(r => r[i]!)
     if (fold.kind === 'sum') scalars[fold.to] = addUp(parts)
     else if (fold.kind === 'columns') columnValues[fold.to] = addUpColumns(parts, columns)
+    else if (fold.kind === 'rows') rowValues[fold.to] = joinRows(parts)
     else if (!isAll && !missed) {
       const found = within(selector, parts, ranks[selects.indexOf(fold)]!, size, brackets[selects.indexOf(fold)]!)
       if (found === null) missed = true
@@ -78,11 +96,13 @@ export async function runPass(pass: Pass, known: Known, { kernels, selector }: H
 }
 
 /** What a pass computes of what is known, before its steps. */
-export function computeNumbers(pass: Pass, { rows, scalars, columnValues }: Known, kernels: Kernels): void {
+export function computeNumbers(pass: Pass, { rows, scalars, columnValues, rowValues }: Known, kernels: Kernels): void {
   computeScalars(pass, scalars, kernels)
+  for (const op of pass.rows) rowValues[op.to] = computeVector(op, rows?.rows ?? 0, rowValues, scalars, kernels)
   for (const op of pass.columns) columnValues[op.to] = computeVector(op, rows?.columns ?? 0, columnValues, scalars, kernels)
 }
 
+const ROWS_DIFFER = 4 // numbers of rows differ more from each other than those of neighbours, and a sample has a piece of a row or two
 const NOTHING: Bracket = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
 
 /** Arithmetic on the numbers of `count` rows or columns, in float64. */
@@ -97,6 +117,17 @@ function addUpColumns(parts: readonly Partial[], columns: number): Float64Array 
   const total = new Float64Array(columns)
   for (const part of parts) if (part.kind === 'columns') for (const block of part.blocks) for (let c = 0; c < columns; c++) total[c] = total[c]! + block[c]!
   return total
+}
+
+function joinRows(parts: readonly Partial[]): Float64Array {
+  const blocks = parts.flatMap(part => (part.kind === 'rows' ? part.blocks : []))
+  const all = new Float64Array(blocks.reduce((sum, b) => sum + b.length, 0))
+  let at = 0
+  for (const block of blocks) {
+    all.set(block, at)
+    at += block.length
+  }
+  return all
 }
 
 /** A selected zero has no sign: a bracket does not tell the two zeros apart. */

@@ -57,8 +57,11 @@ interface Work {
   /** Of the last stage. */
   readonly code: Loaded
   readonly addresses: readonly number[]
-  /** On the chunk of `n` elements that begins with element `from`; tells which sources held something that is not finite. */
-  compute(n: number, from: number): void
+  /**
+   * On the chunk of `n` elements that begins with element `from`; tells which sources held something that is not finite. Or on pieces of a sample, from
+   * piece `piece` on.
+   */
+  compute(n: number, from: number, piece?: number): void
 }
 
 interface Conversion {
@@ -158,12 +161,15 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     const foreign = conversionsOf(job, map)
     return { code: load(program, job.pass, last, variant), compute, addresses }
 
-    function compute(n: number, from: number): void {
+    function compute(n: number, from: number, piece = -1): void {
       if (foreign.length > 0) convert(n, from)
       for (let stage = 0; stage <= last; stage++) {
-        if (map.buffers.length > 0) rows.spread(known, map, stages[stage]!, n)
+        if (map.buffers.length > 0) {
+          if (piece < 0) rows.spread(known, map, stages[stage]!, n, from)
+          else rows.spreadPieces(known, map, stages[stage]!, n, piece)
+        }
         runs[stage]!.call(addresses, stage === last ? outputs : results, n, from)
-        if (stage < last) rows.finish(known, map, stages[stage]!, n)
+        if (stages[stage]!.rowOps.length > 0) rows.finish(known, map, stages[stage]!, n)
         look(runs[stage]!.flags, n, from)
       }
     }
@@ -199,11 +205,16 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
     const partials: Partials = pass.folds.map(({ kind }) => (kind === 'select' ? NOTHING : { kind, blocks: [] }))
     const sums: { readonly at: number; readonly blocks: number[] }[] = []
     const columns: { readonly of: number; readonly blocks: Float64Array[] }[] = []
+    const kept: { readonly slot: number; readonly blocks: Float64Array[] }[] = []
     const selects: Gathering[] = []
     for (const [i, fold] of (code ? pass.folds : []).entries()) {
       const partial = partials[i]!
       if (partial.kind === 'columns') {
         columns.push({ of: results[columns.length]!, blocks: partial.blocks })
+        continue
+      }
+      if (partial.kind === 'rows') {
+        kept.push({ slot: fold.to, blocks: partial.blocks })
         continue
       }
       const at = parametersOf(code!, map) + code!.layout.folds + FOLD_BYTES * (sums.length + selects.length)
@@ -222,6 +233,7 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
 
     function take(n: number, from: number): void {
       for (let i = 0; i < columns.length; i++) columns[i]!.blocks.push(rows.sumColumns(known, map, columns[i]!.of, n)) // a chunk is a block where rows matter
+      for (let i = 0; i < kept.length; i++) kept[i]!.blocks.push(rows.numbersOf(known, map, kept[i]!.slot, n))
       for (let i = 0; i < selects.length; i++) limit(selects[i]!)
       if ((from + n) % block !== 0 && from + n !== end) return
       for (let i = 0; i < sums.length; i++) sums[i]!.blocks.push(takeSum(sums[i]!.at))
@@ -264,7 +276,8 @@ export function createRunner(bytes: number, tiling: Tiling, kernelModule?: WebAs
       const n = Math.min(step, size - done)
       const reading = isAll ? feeds.fill(done, n) : feeds.fillPieces(done / PIECE, (done + n) / PIECE)
       if (reading) await reading
-      work.compute(n, isAll ? done : 0)
+      if (isAll) work.compute(n, done)
+      else work.compute(n, 0, done / PIECE)
       for (const [i, at] of taps.entries()) values[i]!.set(floats.subarray(at / 4, at / 4 + n), done)
     }
     return values.map(v => ({ kind: 'values', values: v }))

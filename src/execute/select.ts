@@ -35,8 +35,11 @@ export interface Selector {
    * Zeros of either sign differ, as their bits do; NaN is above all, and only met when the range is not limited.
    */
   kthLargest(values: Float32Array, ranks: readonly number[], within?: Bracket): readonly number[]
-  /** An interval that most probably holds the element of descending rank `rank` (from 1) of the `size` elements that `sample` is of. */
-  bracketOf(sample: Float32Array, rank: number, size: number): Bracket
+  /**
+   * An interval that most probably holds the element of descending rank `rank` (from 1) of the `size` elements that `sample` is of, `spread` times as
+   * wide as for ordinary weights.
+   */
+  bracketOf(sample: Float32Array, rank: number, size: number, spread?: number): Bracket
 }
 
 const BUCKETS = 4096 // counters that stay in the L1 cache
@@ -56,10 +59,10 @@ export function createSelector(module?: WebAssembly.Module): Selector {
     return search(values.length, ranks, keyOfNumber(low === 0 ? -0 : low), keyOfNumber(high))
   }
 
-  function bracketOf(sample: Float32Array, rank: number, size: number): Bracket {
+  function bracketOf(sample: Float32Array, rank: number, size: number, spread = 1): Bracket {
     const share = rank / size
     const centre = share * sample.length
-    const reach = DEVIATIONS * Math.sqrt(sample.length * share * (1 - share)) + 8
+    const reach = spread * DEVIATIONS * Math.sqrt(sample.length * share * (1 - share)) + 8
     const [first, last] = [Math.floor(centre - reach), Math.ceil(centre + reach)]
     const [highest, lowest] = kthLargest(sample, [Math.max(1, first), Math.min(sample.length, last)]) as [number, number]
     return [last > sample.length ? Number.NEGATIVE_INFINITY : lowest, first < 1 ? Number.POSITIVE_INFINITY : above(highest)]

@@ -215,8 +215,17 @@ export function startOf(program: Program, { shape, size, constants }: ReadTask):
   const rows = isByRows(program) ? rowsOf(shape) : null
   const scalars = new Float64Array(program.scalars)
   scalars.set(constants)
-  return { size, rows, scalars, columnValues: Array.from({ length: program.columns }, () => new Float64Array(rows?.columns ?? 0)) }
+  return {
+    size,
+    rows,
+    scalars,
+    columnValues: Array.from({ length: program.columns }, () => new Float64Array(rows?.columns ?? 0)),
+    rowValues: Array.from({ length: program.rows }, () => NONE),
+    firstRow: 0,
+  }
 }
+
+const NONE = new Float64Array(0)
 
 /** The shape of a model's own table: it may have more rows than the output, or fewer. */
 function unboundedIn({ shape, size }: Task, { width }: Gathered): readonly number[] {

@@ -9,6 +9,7 @@ function bitsOf(value: number): number {
   return new Uint32Array(Float32Array.of(value).buffer)[0]!
 }
 
+const INTEGERS = 1.5 * 2 ** 23 // added to a small whole number it leaves that in the last bits: fewer instructions than a conversion, which cares for NaN
 const LN2_HIGH = 0.693359375
 const LN2_LOW = -2.1219444e-4
 const EXP = [1.98756915e-4, 1.39819995e-3, 8.33345191e-3, 4.16657959e-2, 0.166666655, 0.50000001201]
@@ -19,9 +20,9 @@ export function emitExp(code: Code, constants: Constants, x: Local): void {
   const [n, r, half, whole] = [code.local('v128'), code.local('v128'), code.local('v128'), code.local('v128')]
   // Beyond these ends the result is infinity or 0 all the same.
   code.get(x, number(90))
-  code.emit('f32x4.min')
+  code.emit('f32x4.pmin') // a NaN stays one
   code.get(number(-105))
-  code.emit('f32x4.max')
+  code.emit('f32x4.pmax')
   code.tee(r)
   code.get(number(Math.LOG2E))
   code.emit('f32x4.mul', 'f32x4.nearest')
@@ -39,8 +40,10 @@ export function emitExp(code: Code, constants: Constants, x: Local): void {
   code.get(number(1))
   code.emit('f32x4.add')
   // Times 2^n in two steps, as 2^n itself may be out of range where the result is not.
-  code.get(n)
-  code.emit('i32x4.trunc_sat_f32x4_s')
+  code.get(n, number(INTEGERS))
+  code.emit('f32x4.add')
+  code.get(number(INTEGERS))
+  code.emit('i32x4.sub')
   code.tee(whole)
   code.i32(1)
   code.emit('i32x4.shr_s')

@@ -25,12 +25,12 @@ export function combine(vectors: readonly Weighted[], { consensus, normalize }: 
   const agrees = votes(weighted)
   const mixed = sum(weighted.map((d, i) => where(agrees[i]!, d, 0)))
   if (!normalize) return mixed
-  const voted = sum(agrees.map((a, i) => a.mul(vectors[i]!.weight)))
+  const voted = sum(agrees.map((a, i) => where(a, vectors[i]!.weight, 0)))
   return mixed.div(where(voted.eq(0), 1, voted))
 }
 
 /** For each tensor, 1 where its entry has the sign of the sum of all entries (+ if that is 0), else 0. A zero never votes. */
 export function votes(tensors: readonly Tensor[]): readonly Tensor[] {
-  const isPositive = sum(tensors).ge(0)
-  return tensors.map(t => where(isPositive, t.gt(0), t.lt(0)))
+  const direction = where(sum(tensors).ge(0), 1, -1)
+  return tensors.map(t => t.mul(direction).gt(0))
 }

@@ -32,20 +32,22 @@ export default defineMethod({
     const weights = squares.map(s => where(isUniform, 1 / models.length, s.div(where(isUniform, 1, total))))
     const agrees = votes(selected)
     const mixed = sum(selected.map((d, i) => where(agrees[i]!, d, 0).mul(weights[i]!)))
-    const voted = sum(agrees.map((a, i) => a.mul(weights[i]!)))
+    const voted = sum(agrees.map((a, i) => where(a, weights[i]!, 0)))
     return base.add(mixed.div(voted.max(NEARLY_ZERO)))
   },
 })
 
 /** Sets to 0 all but the given share of the coordinates, those of largest variance over the tensors. */
 function selectVarying(tensors: readonly Tensor[], share: number): readonly Tensor[] {
-  const apart = tensors.map(t => t.sub(tensors[0]!)) // exactly 0 where all agree; the variance is that of the tensors
+  if (tensors.length === 1) return tensors.map(t => t.mul(0))
+  const apart = tensors.map((t, i) => (i === 0 ? Tensor.constant(0) : t.sub(tensors[0]!))) // exactly 0 where all agree; the variance is that of the tensors
   const mean = sum(apart).div(tensors.length)
   const variance = sum(apart.map(a => a.sub(mean)).map(a => a.mul(a))) // times their number, which changes no order
   const wanted = variance
     .gt(0)
     .sum()
     .mul(share * (1 + FLOAT64))
-  const isSelected = variance.ge(variance.largest(wanted)).mul(wanted.ge(1))
-  return tensors.map(t => where(isSelected, t, 0))
+  const notNumber = Tensor.constant(0).div(Tensor.constant(0)) // nothing is at or above it
+  const least = where(wanted.ge(1), variance.largest(wanted), notNumber)
+  return tensors.map(t => where(variance.ge(least), t, 0))
 }

@@ -1,6 +1,6 @@
 import { bytesOf, isFloat, isNative } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
-import { isSelect, type Pass, type Program, wholesOf } from './program.ts'
+import { isSelect, keptRowsOf, type Pass, type Program, wholesOf } from './program.ts'
 import { BLOCK, chunkOf, type Rows, type Tiling } from './tiling.ts'
 
 /** Engine memory when nobody says otherwise. Node itself takes about 100 MB more. */
@@ -10,7 +10,7 @@ const MIN_CHUNK = 256 // below this the calls cost more than the arithmetic
 const SLACK = 128 // per buffer: the code handles groups of 16 elements, buffers begin at multiples of 64
 const COUNTERS = 2 * 65_536 * 4 // bytes of a radix select's counters
 const COLLECT_CHUNKS = 8 // what a select may collect from its bracket, in chunks; more, and it counts instead
-const RANK_COUNTERS = 3 * 2048 * 4 // of a sort of one row: kernels/assembly/rows.ts
+const RANK_COUNTERS = 16_384 * 4 // of a sort of one row: kernels/assembly/rows.ts
 const WASM_LIMIT = 4 * 2 ** 30 - 2 ** 26 // a wasm32 memory ends at 4 GiB
 const KERNEL_BYTES = 2 * 65_536 // the kernels' own tables, rounded up to pages
 const RESIDENT = 64 * 2 ** 20 // bytes of inputs that a thread keeps between passes: beyond this reading again is as fast
@@ -85,14 +85,16 @@ export function mapMemory(program: Program, tiling: Tiling, shape: Rows = null):
     columns: several(program.columns, columns * 8),
     buffers: several(program.buffers, chunk * 4),
     results: several(results, chunk * 4),
-    ranks: columns === 0 ? 0 : take(RANK_COUNTERS + 16 * columns),
+    ranks: columns === 0 ? 0 : take(RANK_COUNTERS + 20 * columns),
     chunk,
     size,
   }
 }
 
-/** Bytes of all buffers of a program but for whole matrices: of its own passes, and of those that give operands. */
-export const mapBytes = (program: Program, tiling: Tiling, rows: Rows): number =>
+/** Bytes that a program takes but for whole matrices: buffers of its own passes and of those that give operands, and the numbers of rows that it keeps. */
+export const mapBytes = (program: Program, tiling: Tiling, rows: Rows): number => bufferBytes(program, tiling, rows) + keptRowsOf(program).length * (rows?.rows ?? 0) * 8
+
+const bufferBytes = (program: Program, tiling: Tiling, rows: Rows): number =>
   [program, ...wholesOf(program).flatMap(w => w.operands)].reduce((most, part) => Math.max(most, mapMemory(part, tiling, rows).size), 0)
 
 /** A tensor that is worked on as a whole, and what that takes besides the buffers of its program. */

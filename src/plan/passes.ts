@@ -3,6 +3,7 @@ import type { Tensor } from '../algebra/tensor.ts'
 import { type DType, type FloatDType, isFloat } from '../dtype.ts'
 import { assert } from '../errors.ts'
 import { asScalar, type ElementOp, type Fold, isScalar, type Operand, type Pass, type Program, type ScalarOp, type Stage, type VectorOp, type Whole } from './program.ts'
+import { isInner, joinReady, meetingRows, visit } from './rows.ts'
 
 /** A formula's program, and what the task must put into its slots. */
 export interface Compiled {
@@ -18,7 +19,7 @@ const isNumber = (t: Tensor): boolean => t.space === 'number'
 
 /**
  * Cuts a formula into passes over its inputs and each pass into ops on elements.
- * Map nodes are recomputed in every pass that needs them; folds and scalars are kept.
+ * Map nodes are recomputed in every pass that needs them; folds, scalars and numbers of rows are kept.
  */
 export function compile(root: Tensor, sources: readonly FloatDType[], output: FloatDType): Compiled {
   assert(!isNumber(root), 'the formula of a tensor gives a tensor')
@@ -47,7 +48,7 @@ function compileAll(roots: readonly Tensor[], written: Tensor | null, count: num
     buffers: slots.buffers.size,
   }
   const operandOf = (t: Tensor): Program => ({ ...head, output: 'F32', passes: [compileOperand(t, slots)] })
-  const passes = Array.from({ length: count }, (_, p) => compilePass(roots, p, slots, p === count - 1 ? written : null, operandOf))
+  const passes = compilePasses(roots, written, count, slots, operandOf)
   const program: Program = { ...head, output, passes }
   const found = slots.found.map((t, i) => ({ slot: slots.constants.length + i, label: t.arg as string }))
   return { program, constants: [...slots.constants, ...found.map(() => 0)], found, key: JSON.stringify(program) }
@@ -56,7 +57,7 @@ function compileAll(roots: readonly Tensor[], written: Tensor | null, count: num
 /** The program that moves a tensor's bytes as they are. */
 export function compileCopy(dtype: DType): Compiled {
   const ops: ElementOp[] = isFloat(dtype) ? [{ kind: 'load', source: 0 }] : []
-  const pass: Pass = { scalars: [], columns: [], stages: [{ spreads: [], ops, rowOps: [], rows: [] }], folds: [], wholes: [], output: null }
+  const pass: Pass = { ...NO_NUMBERS, stages: [{ spreads: [], ops, rowOps: [], rows: [] }], folds: [], wholes: [], output: null }
   const program: Program = { copy: true, sources: [dtype], output: dtype, constants: 0, scalars: 0, rows: 0, columns: 0, buffers: 0, passes: [pass] }
   return { program, constants: [], found: [], key: JSON.stringify(program) }
 }
@@ -107,44 +108,83 @@ function numberSlots(roots: readonly Tensor[], written: Tensor | null, sources: 
   }
 }
 
-/** Each node once, inputs before what uses them. */
-function visit(roots: readonly Tensor[], see: (t: Tensor) => void, into: (t: Tensor) => boolean = () => true): void {
-  const seen = new Set<Tensor>()
-  const walk = (t: Tensor): void => {
-    if (seen.has(t)) return
-    seen.add(t)
-    if (into(t)) t.inputs.forEach(walk)
-    see(t)
-  }
-  roots.forEach(walk)
-}
-
 /** What is found everywhere is found by programs of its own. */
 const visitOwn = (roots: readonly Tensor[], see: (t: Tensor) => void): void => visit(roots, see, t => !isEverywhere(t.op))
 
-/** `written`: what the pass writes, which is the last then. */
-function compilePass(roots: readonly Tensor[], p: number, slots: Slots, written: Tensor | null, operandOf: (t: Tensor) => Program): Pass {
+/** What a level of folds, or the last pass, needs of the elements. */
+interface Level {
+  readonly folded: readonly Tensor[]
+  readonly written: Tensor | null
+  readonly ends: readonly Tensor[]
+}
+
+/**
+ * A pass for each level. Numbers of rows that later passes want as well are kept by the first that does. Selects go over their operands several times,
+ * or over a sample of them: the numbers of rows that they want are found by a pass ahead.
+ */
+function compilePasses(roots: readonly Tensor[], written: Tensor | null, count: number, slots: Slots, operandOf: (t: Tensor) => Program): readonly Pass[] {
+  const levels = Array.from({ length: count }, (_, p) => levelOf(roots, p, p === count - 1 ? written : null))
+  const kept = new Set<Tensor>()
+  const keep = (rows: readonly Tensor[]): void => rows.forEach(t => void kept.add(t))
+  return levels.flatMap((level, p): Pass[] => {
+    const ready = joinReady(level.ends, kept)
+    const numbers = compileNumbers(roots, p, ready, slots)
+    const wholes = compileWholes(roots, p, slots, operandOf)
+    const wanted = meetingRows(level.ends, kept)
+    if (wanted.length > 0 && level.folded.some(t => t.op === 'largest')) {
+      const ahead = { ...numbers, ...compileElements({ folded: [], written: null, ends: [] }, wanted, slots, kept), wholes: [] }
+      keep(wanted)
+      return [ahead, { ...NO_NUMBERS, ...compileElements(level, [], slots, kept), wholes }]
+    }
+    const later = meetingRows(
+      levels.slice(p + 1).flatMap(l => l.ends),
+      kept,
+    )
+    const lasting = wanted.filter(t => later.includes(t))
+    const pass = { ...numbers, ...compileElements(level, lasting, slots, kept), wholes }
+    keep(lasting)
+    return [pass]
+  })
+}
+
+function levelOf(roots: readonly Tensor[], p: number, written: Tensor | null): Level {
+  const folded: Tensor[] = []
+  visitOwn(roots, t => void (isFold(t.op) && t.level === p + 1 && folded.push(t)))
+  return { folded, written, ends: [...folded.map(t => t.inputs[0]!), ...(written ? [written] : [])] }
+}
+
+const NO_NUMBERS: Pick<Pass, 'scalars' | 'columns' | 'rows'> = { scalars: [], columns: [], rows: [] }
+
+/** What a pass computes before it looks at elements; `ready` are numbers of rows. */
+function compileNumbers(roots: readonly Tensor[], p: number, ready: readonly Tensor[], slots: Slots): Pick<Pass, 'scalars' | 'columns' | 'rows'> {
   const slot = (t: Tensor): number => slots.scalars.get(t)!
   const scalars: ScalarOp[] = []
   const columns: VectorOp[] = []
-  const folded: Tensor[] = []
-  const wholes: Whole[] = []
   visitOwn(roots, t => {
-    if (t.level === p && isMap(t.op)) {
-      if (isNumber(t)) scalars.push({ op: t.op, to: slot(t), inputs: t.inputs.map(slot) })
-      if (t.space === 'columns') columns.push(vectorOp(t, slots.columns, slot))
-    }
-    if (isFold(t.op) && t.level === p + 1) folded.push(t)
-    if (isWhole(t.op) && t.level === p + 1) wholes.push(compileWhole(t, t.op, slots, operandOf))
+    if (t.level !== p || !isMap(t.op)) return
+    if (isNumber(t)) scalars.push({ op: t.op, to: slot(t), inputs: t.inputs.map(slot) })
+    if (t.space === 'columns') columns.push(vectorOp(t, slots.columns, slot))
   })
-  const ends = [...folded.map(t => t.inputs[0]!), ...(written ? [written] : [])]
-  const { stages, resultOf } = compileStages(ends, slots, slot)
+  return { scalars, columns, rows: ready.map(t => vectorOp(t, slots.rows, slot)) }
+}
+
+function compileWholes(roots: readonly Tensor[], p: number, slots: Slots, operandOf: (t: Tensor) => Program): readonly Whole[] {
+  const wholes: Whole[] = []
+  visitOwn(roots, t => void (isWhole(t.op) && t.level === p + 1 && wholes.push(compileWhole(t, t.op, slots, operandOf))))
+  return wholes
+}
+
+/** `lasting`: numbers of rows to be kept for later passes; `kept`: those that earlier ones have. */
+function compileElements({ folded, written, ends }: Level, lasting: readonly Tensor[], slots: Slots, kept: ReadonlySet<Tensor>): Pick<Pass, 'stages' | 'folds' | 'output'> {
+  const slot = (t: Tensor): number => slots.scalars.get(t)!
+  const { stages, resultOf } = compileStages(ends, lasting, slots, kept, slot)
   const folds = folded.map((t): Fold => {
     const of = resultOf(t.inputs[0]!)
     if (t.op === 'column_sum') return { kind: 'columns', of, to: slots.columns.get(t)! }
     return t.op === 'sum' ? { kind: 'sum', of, to: slot(t) } : { kind: 'select', of, rank: slot(t.inputs[1]!), to: slot(t) }
   })
-  return { scalars, columns, stages, folds, wholes, output: written ? resultOf(written) : null }
+  const rows = lasting.map((t): Fold => ({ kind: 'rows', to: slots.rows.get(t)! }))
+  return { stages, folds: [...folds, ...rows], output: written ? resultOf(written) : null }
 }
 
 function compileWhole(t: Tensor, op: WholeOp, slots: Slots, operandOf: (t: Tensor) => Program): Whole {
@@ -154,31 +194,42 @@ function compileWhole(t: Tensor, op: WholeOp, slots: Slots, operandOf: (t: Tenso
 
 /** The pass that gives a tensor whose numbers are known. */
 function compileOperand(t: Tensor, slots: Slots): Pass {
-  const { stages, resultOf } = compileStages([t], slots, n => slots.scalars.get(n)!)
-  return { scalars: [], columns: [], stages, folds: [], wholes: [], output: resultOf(t) }
+  const level = { folded: [], written: t, ends: [t] }
+  return { ...NO_NUMBERS, ...compileElements(level, [], slots, new Set()), wholes: [] }
 }
 
-/** What is kept from pass to pass ends the way down a formula. */
-const isInner = (t: Tensor): boolean => (t.space === 'elements' || t.space === 'rows') && !isWhole(t.op)
-
-/** A stage for each level of row ops, and the last for `ends`. */
-function compileStages(ends: readonly Tensor[], slots: Slots, slot: (t: Tensor) => number): { stages: readonly Stage[]; resultOf: (t: Tensor) => number } {
-  const nodes: Tensor[] = []
-  visit(ends, t => void (isInner(t) && nodes.push(t)), isInner)
-  const count = nodes.reduce((most, t) => Math.max(most, t.rowLevel), 0) + 1
+/** A stage for each level of row ops, and one after them for `ends`. */
+function compileStages(
+  ends: readonly Tensor[],
+  lasting: readonly Tensor[],
+  slots: Slots,
+  kept: ReadonlySet<Tensor>,
+  slot: (t: Tensor) => number,
+): { stages: readonly Stage[]; resultOf: (t: Tensor) => number } {
+  const depths = depthsOf([...ends, ...lasting], kept)
+  const nodes = [...depths.keys()]
+  const depth = Math.max(0, ...depths.values())
   let results: (t: Tensor) => number = () => -1
-  const stages = Array.from({ length: count }, (_, s): Stage => {
-    const called = nodes.filter(t => isRow(t.op) && t.rowLevel === s + 1)
-    const { ops, resultOf, spreads } = linearise(s === count - 1 ? ends : called.map(t => t.inputs[0]!), slots, slot)
+  const stages = Array.from({ length: ends.length > 0 || depth === 0 ? depth + 1 : depth }, (_, s): Stage => {
+    const called = nodes.filter(t => isRow(t.op) && depths.get(t) === s + 1)
+    const { ops, resultOf, spreads } = linearise(s === depth ? ends : called.map(t => t.inputs[0]!), slots, kept, slot)
     results = resultOf
     return {
       spreads,
       ops,
       rowOps: called.map(t => ({ op: t.op as RowOp, of: resultOf(t.inputs[0]!), to: (t.space === 'rows' ? slots.rows : slots.buffers).get(t)! })),
-      rows: nodes.filter(t => t.space === 'rows' && isMap(t.op) && t.rowLevel === s + 1).map(t => vectorOp(t, slots.rows, slot)),
+      rows: nodes.filter(t => t.space === 'rows' && isMap(t.op) && depths.get(t) === s + 1).map(t => vectorOp(t, slots.rows, slot)),
     }
   })
   return { stages, resultOf: results }
+}
+
+/** For each node that a pass computes of elements and rows, the row ops on the longest path to it. */
+function depthsOf(ends: readonly Tensor[], kept: ReadonlySet<Tensor>): ReadonlyMap<Tensor, number> {
+  const depths = new Map<Tensor, number>()
+  const isOwn = (t: Tensor): boolean => isInner(t) && !kept.has(t)
+  visit(ends, t => void (isOwn(t) && depths.set(t, Math.max(0, ...t.inputs.map(i => depths.get(i) ?? 0)) + (isRow(t.op) ? 1 : 0))), isOwn)
+  return depths
 }
 
 function vectorOp(t: Tensor, vectors: ReadonlyMap<Tensor, number>, slot: (t: Tensor) => number): VectorOp {
@@ -187,10 +238,15 @@ function vectorOp(t: Tensor, vectors: ReadonlyMap<Tensor, number>, slot: (t: Ten
 }
 
 /** The element ops which `roots` need, inputs first. */
-function linearise(roots: readonly Tensor[], slots: Slots, slot: (t: Tensor) => number): { ops: ElementOp[]; resultOf: (t: Tensor) => number; spreads: Stage['spreads'] } {
+function linearise(
+  roots: readonly Tensor[],
+  slots: Slots,
+  kept: ReadonlySet<Tensor>,
+  slot: (t: Tensor) => number,
+): { ops: ElementOp[]; resultOf: (t: Tensor) => number; spreads: Stage['spreads'] } {
   const results = new Map<Tensor, number>()
   const ops: ElementOp[] = []
-  const spreads: { buffer: number; from: 'rows' | 'columns'; slot: number }[] = []
+  const spreads: { buffer: number; from: 'rows' | 'kept' | 'columns'; slot: number }[] = []
   visit(
     roots,
     t => {
@@ -202,7 +258,7 @@ function linearise(roots: readonly Tensor[], slots: Slots, slot: (t: Tensor) => 
       else if (buffer === undefined) ops.push(elementOp(t, i => (isNumber(i) ? asScalar(slot(i)) : results.get(i)!)))
       else {
         ops.push({ kind: 'buffer', buffer })
-        if (t.space === 'rows' || t.space === 'columns') spreads.push({ buffer, from: t.space, slot: slots[t.space].get(t)! })
+        if (t.space === 'rows' || t.space === 'columns') spreads.push({ buffer, from: kept.has(t) ? 'kept' : t.space, slot: slots[t.space].get(t)! })
       }
     },
     t => t.space === 'elements' && !slots.buffers.has(t) && !isWhole(t.op),

@@ -29,10 +29,10 @@ export interface VectorOp {
   readonly operands: readonly Operand[]
 }
 
-/** Of a chunk of whole rows: element ops, and at the end row ops on their results. Only the last stage of a pass has what folds and output need. */
+/** Of a chunk of whole rows: element ops, and at the end row ops on their results. What folds and output need is in the last stage of a pass, where no row ops end it. */
 export interface Stage {
-  /** Buffers to be filled before. */
-  readonly spreads: readonly { readonly buffer: number; readonly from: 'rows' | 'columns'; readonly slot: number }[]
+  /** Buffers to be filled before; `kept` are numbers of rows that are known of the whole tensor, in the same slots as `rows`. */
+  readonly spreads: readonly { readonly buffer: number; readonly from: 'rows' | 'kept' | 'columns'; readonly slot: number }[]
   readonly ops: readonly ElementOp[]
   /** Of result `of`: sum and maximum into slot `to` of the rows, the rank into buffer `to`. */
   readonly rowOps: readonly { readonly op: RowOp; readonly of: number; readonly to: number }[]
@@ -40,13 +40,20 @@ export interface Stage {
   readonly rows: readonly VectorOp[]
 }
 
-/** What a pass gathers of result `of` into scalar `to`: the sum, or the element of descending rank `rank` (a scalar, from 1). */
+/**
+ * What a pass gathers of result `of` into scalar `to`: the sum, or the element of descending rank `rank` (a scalar, from 1). Or into slot `to` of the
+ * columns: the sum of each; or of the rows: what stages have left there, kept for later passes.
+ */
 export type Fold =
   | { readonly kind: 'sum'; readonly of: number; readonly to: number }
   | { readonly kind: 'columns'; readonly of: number; readonly to: number }
+  | { readonly kind: 'rows'; readonly to: number }
   | { readonly kind: 'select'; readonly of: number; readonly rank: number; readonly to: number }
 export type Select = Extract<Fold, { readonly kind: 'select' }>
 export const isSelect = (fold: Fold): fold is Select => fold.kind === 'select'
+/** What the loop over elements gathers. */
+export type LoopFold = Extract<Fold, { readonly kind: 'sum' | 'select' }>
+export const isInLoop = (fold: Fold): fold is LoopFold => fold.kind === 'sum' || fold.kind === 'select'
 
 /** A matrix that is made of whole matrices after a pass; later passes load it as source `to`, in F32. */
 export interface Whole {
@@ -62,6 +69,8 @@ export interface Pass {
   /** Before the pass, with what earlier passes gathered. */
   readonly scalars: readonly ScalarOp[]
   readonly columns: readonly VectorOp[]
+  /** On numbers of rows that earlier passes have kept; these are kept, too. */
+  readonly rows: readonly VectorOp[]
   /** More than one only where row ops end the others. */
   readonly stages: readonly Stage[]
   readonly folds: readonly Fold[]
@@ -98,6 +107,9 @@ export const sourcesOf = ({ stages }: Pass): readonly number[] => [...new Set(st
 
 /** What the program makes of whole matrices, in order. */
 export const wholesOf = ({ passes }: Program): readonly Whole[] => passes.flatMap(p => p.wholes)
+
+/** Slots of numbers of rows that are kept between passes. */
+export const keptRowsOf = ({ passes }: Program): readonly number[] => passes.flatMap(p => [...p.rows, ...p.folds.filter(f => f.kind === 'rows')].map(f => f.to))
 
 /** How often the program reads each source, a number for each time. */
 export const readsOf = (program: Program): readonly number[] => program.passes.flatMap(pass => [...sourcesOf(pass), ...pass.wholes.flatMap(w => w.operands.flatMap(readsOf))])

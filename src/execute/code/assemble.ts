@@ -1,7 +1,7 @@
 import { type NativeDType, nativeOf } from '../../dtype.ts'
 import { assemble, type Code } from '../../kernels/assembler.ts'
 import type { Layout } from '../../kernels/vectors.ts'
-import { type ElementOp, isScalar, isSelect, type Pass, type Program } from '../../plan/program.ts'
+import { type ElementOp, isInLoop, isScalar, isSelect, type Pass, type Program } from '../../plan/program.ts'
 import { EACH, FOLD_BYTES, type ParameterLayout, type Variant } from './parameters.ts'
 import { writeStage } from './stage.ts'
 
@@ -24,7 +24,8 @@ const COMPRESS_BYTES = 256 // a table of 16 shuffles
 /** The results of a stage that are stored, in the order of their addresses. */
 export function storedBy({ folds, output, stages }: Pass, stage: number, variant: Variant): readonly number[] {
   if (variant === 'taps') return folds.filter(isSelect).map(f => f.of)
-  if (stage < stages.length - 1) return stages[stage]!.rowOps.map(r => r.of)
+  const { rowOps } = stages[stage]!
+  if (rowOps.length > 0) return rowOps.map(r => r.of)
   return output !== null ? [output] : folds.filter(f => f.kind === 'columns').map(f => f.of)
 }
 
@@ -36,7 +37,7 @@ export function assembleStage(program: Program, index: number, stage: number, va
   const pass = program.passes[index]!
   const isLast = stage === pass.stages.length - 1
   const all = pass.stages[stage]!.ops
-  const folds = isLast && variant === 'main' ? pass.folds.filter(f => f.kind !== 'columns') : []
+  const folds = isLast && variant === 'main' ? pass.folds.filter(isInLoop) : []
   const targets = storedBy(pass, stage, variant)
   const isOutput = isLast && variant !== 'taps' && pass.output !== null
   const output: NativeDType = isOutput && variant === 'main' ? nativeOf(program.output) : 'F32'

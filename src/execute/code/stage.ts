@@ -2,14 +2,14 @@ import type { FloatDType, NativeDType } from '../../dtype.ts'
 import type { Code, Local } from '../../kernels/assembler.ts'
 import { emitStore } from '../../kernels/conversions.ts'
 import { emitAbs } from '../../kernels/vectors.ts'
-import { isSelect, type Pass } from '../../plan/program.ts'
+import { isSelect, type LoopFold } from '../../plan/program.ts'
 import { createElements, type ElementSpec } from './elements.ts'
 import { writeSelect, writeSum } from './folds.ts'
 import { FOLD_BYTES, GROUP } from './parameters.ts'
 import { COUNT, createWriter, flag, notice } from './writer.ts'
 
 export interface StageSpec extends ElementSpec {
-  readonly folds: Pass['folds']
+  readonly folds: readonly LoopFold[]
   /** The results that are stored, in dtype `output`. */
   readonly targets: readonly number[]
   readonly output: NativeDType
