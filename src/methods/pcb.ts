@@ -19,7 +19,7 @@ export default defineMethod({
   summary: 'Average task vectors by scores of size and agreement, the best kept.',
   paper: 'https://arxiv.org/abs/2410.02396',
   about:
-    'Du et al. 2024 (PCB-Merging). For three or more fine-tunes that compete for the same entries: an entry counts that is large in its task and pulls where the others pull. The paper scores whole models (`trim: global`), for four more passes over them. Raise `lambda` where many tasks are merged, since averages are shorter than sums.',
+    'Du et al. 2024 (PCB-Merging). For three or more fine-tunes that compete for the same entries: an entry counts that is large in its task and pulls where the others pull. The paper scores whole models (`trim: global`), for four more passes over them; per tensor, small ones (fewer than 2/density entries) keep the base. What an entry competes by is tanh of it times the sum of all, as in the authors’ code. Raise `lambda` where many tasks are merged, since averages are shorter than sums.',
   base: 'required',
   models: { min: 2 },
   params: {
