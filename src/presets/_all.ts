@@ -1,6 +1,7 @@
 // Written by `npm run generate`. Do not edit.
+import add from './add.ts'
 import type { Preset } from './preset.ts'
 import toy from './toy.ts'
 
 /** Every preset: the files of this folder. */
-export const PRESETS: Readonly<Record<string, Preset>> = { toy }
+export const PRESETS: Readonly<Record<string, Preset>> = { add, toy }
