@@ -155,7 +155,7 @@ export const analogyOfSpeech: Part = async function* ({ lab, checks, flags }) {
       if (own.synthetic.reduce((sum, r) => sum + r.counted, 0) < cost) continue
       return {
         row: [`target_syn, ${constant} added to the digits' logits`, ...(['target', 'source', 'synthetic'] as const).map(task => percent(value(own[task])))],
-        remark: `Most of the gain is a shift towards the digits: only they have real recordings here. A constant of ${constant} on their ten logits, no vector at all, does as well on the target words at no less cost elsewhere; on the source words the vector does better.`,
+        remark: `Most of the gain is a shift towards the digits: only they have real recordings here. A constant of ${constant} on their ten logits, no vector at all, leaves ${percent(value(own.target))} % of the target words wrong at no less cost on synthetic speech; the vector leaves ${percent(value(after.readings.target))} %.`,
       }
     }
     return null

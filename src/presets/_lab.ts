@@ -6,6 +6,7 @@ import { readSuite, type Split } from '../evaluate/suite.ts'
 import { openModels } from '../plan/open_models.ts'
 import { plan } from '../plan/plan.ts'
 import { type ParseOptions, parse } from '../recipe/parse.ts'
+import type { Recipe } from '../recipe/recipe.ts'
 import { type Checks, createChecks } from './_checks.ts'
 import { readChoice } from './_flags.ts'
 import type { FlagValues, PresetContext, PresetResult, PresetTable } from './preset.ts'
@@ -29,8 +30,10 @@ export interface Where {
 export interface Lab {
   /** `path` within the zoo. */
   model(path: string): Promise<Subject>
-  /** An expression over models, by their paths within the zoo; a recipe where there are none. Float32, as the cards have it. */
-  merge(text: string, models?: Readonly<Record<string, string>>, options?: Pick<ParseOptions, 'seed' | 'vocab'>): Promise<Subject>
+  /** An expression over models, by their paths within the zoo. Float32, as the cards have it. */
+  merge(text: string, models: Readonly<Record<string, string>>, options?: Pick<ParseOptions, 'seed' | 'vocab'>): Promise<Subject>
+  /** A recipe whose models are paths within the zoo. */
+  recipe(text: string, name: string): Promise<Subject>
   measure<T extends string>(subject: Subject, where: Where, tasks: readonly T[]): Promise<Readings<T>>
   /** What a card of the zoo says. */
   expected<T>(folder: string): Promise<T>
@@ -66,11 +69,11 @@ function openLab({ zoo, cache, tell }: PresetContext): { readonly lab: Lab; clos
   const lab: Lab = {
     model: path => once(path, async () => modelSubject(await open(`${zoo}/${path}`), path)),
     merge: (text, models, options = {}) =>
-      once(JSON.stringify([text, models, options]), async () => {
-        const paths = models && { models: Object.fromEntries(Object.entries(models).map(([name, path]) => [name, `${zoo}/${path}`])) }
-        const recipe = parse(text, { ...paths, ...options, output: { dtype: 'F32' } })
-        return mergeSubject(plan(recipe, await openModels(recipe), { threads: 1 }), models ? text : 'recipe')
+      once(JSON.stringify([text, models, options]), () => {
+        const paths = Object.fromEntries(Object.entries(models).map(([name, path]) => [name, `${zoo}/${path}`]))
+        return merged(parse(text, { ...options, models: paths, output: UNROUNDED }), text)
       }),
+    recipe: (text, name) => once(text, () => merged(parse(text, { output: UNROUNDED }), name, [zoo])),
     async measure(subject, { suite, split, limit }, tasks) {
       const key = JSON.stringify([suite, split, limit])
       const evaluation = evaluations.get(key) ?? readSuite(`${zoo}/${suite}`, { split, limit }).then(read => openEvaluation(read, { cache }))
@@ -92,6 +95,12 @@ function openLab({ zoo, cache, tell }: PresetContext): { readonly lab: Lab; clos
       await Promise.allSettled([...evaluations.values()].map(async evaluation => (await evaluation).close()))
     },
   }
+}
+
+const UNROUNDED = { dtype: 'F32' } as const
+
+async function merged(recipe: Recipe, name: string, from: readonly string[] = []): Promise<Subject> {
+  return mergeSubject(plan(recipe, await openModels(recipe, { from }), { threads: 1 }), name)
 }
 
 const readingOf = ({ value, counts }: Score): Reading => ({ value, counted: sum(counts.over), of: sum(counts.under) })
