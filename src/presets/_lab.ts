@@ -68,12 +68,8 @@ function openLab({ zoo, cache, tell }: PresetContext): { readonly lab: Lab; clos
   }
   const lab: Lab = {
     model: path => once(path, async () => modelSubject(await open(`${zoo}/${path}`), path)),
-    merge: (text, models, options = {}) =>
-      once(JSON.stringify([text, models, options]), () => {
-        const paths = Object.fromEntries(Object.entries(models).map(([name, path]) => [name, `${zoo}/${path}`]))
-        return merged(parse(text, { ...options, models: paths, output: UNROUNDED }), text)
-      }),
-    recipe: (text, name) => once(text, () => merged(parse(text, { output: UNROUNDED }), name, [zoo])),
+    merge: (text, models, options = {}) => once(JSON.stringify([text, models, options]), () => merged(parse(text, { ...options, models, output: UNROUNDED }), text, zoo)),
+    recipe: (text, name) => once(text, () => merged(parse(text, { output: UNROUNDED }), name, zoo)),
     async measure(subject, { suite, split, limit }, tasks) {
       const key = JSON.stringify([suite, split, limit])
       const evaluation = evaluations.get(key) ?? readSuite(`${zoo}/${suite}`, { split, limit }).then(read => openEvaluation(read, { cache }))
@@ -99,8 +95,8 @@ function openLab({ zoo, cache, tell }: PresetContext): { readonly lab: Lab; clos
 
 const UNROUNDED = { dtype: 'F32' } as const
 
-async function merged(recipe: Recipe, name: string, from: readonly string[] = []): Promise<Subject> {
-  return mergeSubject(plan(recipe, await openModels(recipe, { from }), { threads: 1 }), name)
+async function merged(recipe: Recipe, name: string, zoo: string): Promise<Subject> {
+  return mergeSubject(plan(recipe, await openModels(recipe, { from: [zoo] }), { threads: 1 }), name)
 }
 
 const readingOf = ({ value, counts }: Score): Reading => ({ value, counted: sum(counts.over), of: sum(counts.under) })
