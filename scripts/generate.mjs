@@ -47,12 +47,16 @@ const namesIn = ({ folder, skip }) =>
     .map(f => f.slice(0, -3))
     .sort()
 
+/** A file's name as a name in code: `reward-vision` is rewardVision there. */
+const identifier = name => name.replace(/-(\w)/g, (_, letter) => letter.toUpperCase())
+
 function registries() {
   return REGISTRIES.map(({ folder, skip, exported, type, from, doc }) => {
     const names = namesIn({ folder, skip })
-    const imports = [{ line: `import type { ${type} } from '${from}'`, path: from }, ...names.map(n => ({ line: `import ${n} from './${n}.ts'`, path: `./${n}.ts` }))]
+    const imports = [{ line: `import type { ${type} } from '${from}'`, path: from }, ...names.map(n => ({ line: `import ${identifier(n)} from './${n}.ts'`, path: `./${n}.ts` }))]
     imports.sort((a, b) => (a.path < b.path ? -1 : 1))
-    const entries = `{\n${names.map(n => `  ${n},\n`).join('')}}`
+    const property = n => (identifier(n) === n ? n : `'${n}': ${identifier(n)}`)
+    const entries = `{\n${names.map(n => `  ${property(n)},\n`).join('')}}`
     const short = `{ ${names.join(', ')} }` // what the formatter makes of a short list
     const text = [
       HEADER,

@@ -19,9 +19,12 @@ export interface Outcome {
 }
 
 /** Runs `merganser ARGS` in the folder `cwd`. */
-export function merganser(args: readonly string[], cwd: string, env: Readonly<Record<string, string>> = {}): Promise<Outcome> {
+export const merganser = (args: readonly string[], cwd: string, env: Readonly<Record<string, string>> = {}): Promise<Outcome> => run(MAIN, args, cwd, env)
+
+/** Runs a program for Node, such as `dist/cli/main.js` of another installation. */
+export function run(main: string, args: readonly string[], cwd: string, env: Readonly<Record<string, string>> = {}): Promise<Outcome> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [MAIN, ...args], { cwd, env: { ...process.env, NO_COLOR: '1', ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, [main, ...args], { cwd, env: { ...process.env, NO_COLOR: '1', ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
     const text = { stdout: '', stderr: '' }
     child.stdout.setEncoding('utf8').on('data', piece => (text.stdout += piece))
     child.stderr.setEncoding('utf8').on('data', piece => (text.stderr += piece))

@@ -29,8 +29,8 @@ const dot = (x: readonly number[], y: readonly number[]): number => x.reduce((su
 const [TA, TB] = [minus(A, BASE), minus(B, BASE)]
 const norm = (x: readonly number[]): number => Math.sqrt(dot(x, x))
 
-async function merge(text: string): Promise<Record<string, readonly number[]>> {
-  const recipe = parse(text, { models })
+async function merge(text: string, seed = 0): Promise<Record<string, readonly number[]>> {
+  const recipe = parse(text, { models, seed })
   const sink = memorySink()
   for await (const _ of execute(plan(recipe, await openModels(recipe)), sink)) void _
   const file = join(folder, 'merged.safetensors')
@@ -43,6 +43,7 @@ const cases: readonly (readonly [string, readonly number[]])[] = [
   ['base + 0.4*mean(a - base, b - base)', plus(BASE, plus(TA, TB), 0.2)],
   ['base + orthogonal(a - base, to=b - base)', plus(BASE, plus(TA, TB, -dot(TA, TB) / dot(TB, TB)))],
   ['base + scale_to(a - base, like=b - base)', plus(BASE, TA, norm(TB) / norm(TA))],
+  ['base + norm(a - base)/norm(random(a - base))*(b - base)', plus(BASE, TB)],
   ['base + 0.1*norm(a - base)/norm(b - base)*(b - base)', plus(BASE, TB, (0.1 * norm(TA)) / norm(TB))],
   ['base + (b - base)/norm(b - base)', plus(BASE, TB, 1 / norm(TB))],
 ]
@@ -56,6 +57,17 @@ describe('functions of an expression', () => {
   test('a task vector that is zero has no direction: nothing is removed along it, and nothing grows from it', async () => {
     expect([...(await merge('base + orthogonal(a - base, to=b - base)')).zero!]).toEqual([1.5, 2])
     expect([...(await merge('base + scale_to(b - base, like=a - base)')).zero!]).toEqual([1, 2])
+  })
+
+  test('noise is as long as the task vector in every tensor, the same wherever it is written alike, and another with another seed', async () => {
+    const noise = minus([...(await merge('base + random(b - base)')).w!], BASE)
+    expect(norm(noise)).toBeCloseTo(norm(TB), 6)
+    expect(Math.abs(dot(noise, TB))).toBeLessThan(0.99 * norm(TB) ** 2) // not the vector itself
+    const { w, zero } = await merge('base + 0.25*random(b - base) + 0.75*random(b - base)')
+    for (const [i, x] of minus([...w!], BASE).entries()) expect(x).toBeCloseTo(noise[i]!, 6)
+    expect(zero).toEqual([1, 2]) // a tensor that did not move has no noise
+    expect(minus([...(await merge('base + random(b - base)', 1)).w!], BASE)).not.toEqual(noise)
+    expect(minus([...(await merge('base + random(2*b - 2*base)')).w!], BASE).map(x => x / 2)).not.toEqual(noise)
   })
 
   test('what is left is orthogonal to what was removed', async () => {
@@ -80,6 +92,7 @@ describe('what a function cannot take is said where it stands', () => {
     ['base + scale_to(a - base, to=b - base)', 'scale_to takes no "to"', 'scale_to(math - base, like=code - base)'],
     ['base + scale_to(like=b - base)', 'scale_to takes no "like" here', 'scale_to(math - base, like=code - base)'],
     ['base + norm(a - base, b - base)*(a - base)', 'norm takes one argument', 'norm(math - base)'],
+    ['base + random(a)', 'random is for task vectors, and `a` is a model', 'subtract the base'],
     ['mean()', 'mean needs an argument', 'mean(math - base, code - base)'],
     ['mean(a, b - base)', 'mean mixes models and task vectors', 'make all arguments models, or all task vectors'],
     ['mean(a, 2)', 'an argument of mean is a number', 'its arguments are task vectors'],

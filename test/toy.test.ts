@@ -51,7 +51,7 @@ describe('preset toy', () => {
     const bytes = readFileSync(file)
     bytes.writeFloatLE(0.5, bytes.length - 24) // the first weight of the first neuron
     writeFileSync(file, bytes)
-    const steps = toy.run({ zoo: folder })
+    const steps = toy.run({ zoo: folder, flags: {}, cache: null, tell() {} })
     let step = await steps.next()
     while (!step.done) step = await steps.next()
     expect(step.value).toEqual({ isAsExpected: false, conclusion: 'outputs differ from zoo/toy/expected.json: separate at (1, 0, 0)' })

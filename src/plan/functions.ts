@@ -1,8 +1,8 @@
 import { Tensor, where } from '../algebra/tensor.ts'
 import type { FunctionName } from '../recipe/recipe.ts'
 
-/** The formula of a function of tensors: each looks at one tensor of a model at a time. */
-export function applyFunction(name: FunctionName, operands: readonly Tensor[]): Tensor {
+/** The formula of a function of tensors: each looks at one tensor of a model at a time. `noise` is uniform from 0 to 1. */
+export function applyFunction(name: FunctionName, operands: readonly Tensor[], noise: () => Tensor): Tensor {
   const [a, b] = operands as [Tensor, Tensor] // the parser has counted them
   switch (name) {
     case 'mean':
@@ -14,13 +14,17 @@ export function applyFunction(name: FunctionName, operands: readonly Tensor[]): 
       return lengthOf(a)
     case 'orthogonal':
       return a.sub(b.mul(ratio(a.mul(b).sum(), b.mul(b).sum())))
+    case 'random':
+      return scaleTo(noise().sub(0.5), a) // of many entries, uniform ones have no direction of their own either
     case 'scale_to':
-      return a.mul(ratio(lengthOf(b), lengthOf(a)))
+      return scaleTo(a, b)
     default:
       name satisfies never
       throw new Error('no such function')
   }
 }
+
+const scaleTo = (x: Tensor, like: Tensor): Tensor => x.mul(ratio(lengthOf(like), lengthOf(x)))
 
 /** The Frobenius norm. */
 const lengthOf = (x: Tensor): Tensor => x.mul(x).sum().sqrt()

@@ -9,7 +9,7 @@ import { compileGlob } from '../recipe/glob.ts'
 import { faultAt } from '../recipe/locate.ts'
 import { resolveParameters, scalarAt } from '../recipe/parameters.ts'
 import type { At, Expression, Recipe, Rule } from '../recipe/recipe.ts'
-import { label } from '../recipe/show.ts'
+import { label, show } from '../recipe/show.ts'
 import { applyFunction, ratio } from './functions.ts'
 import { createMatching, type Matched, type Matching } from './matching.ts'
 import { missingTensor } from './missing.ts'
@@ -189,6 +189,7 @@ export function createLowering(recipe: Recipe, checkpoints: OpenedModels, donor:
         return applyFunction(
           e.name,
           e.arguments.map(argument => evaluate(argument, place, { ...context, isArgument: true })),
+          () => Tensor.random(`${context.scope}${show(e)}`, context.shape), // what is written alike is the same noise
         )
       case 'layers':
       case 'stack':

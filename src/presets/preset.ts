@@ -1,8 +1,23 @@
+import type { Store } from '../bytes/store.ts'
+
 /** What a preset is told. */
 export interface PresetContext {
   /** The folder of small checkpoints that come along. */
   readonly zoo: string
+  /** What was written for the flags it declares. */
+  readonly flags: FlagValues
+  /** Where finished measurements are kept, and found again; null: nowhere. */
+  readonly cache: Store | null
+  /** Hears what is being measured. */
+  tell(what: string): void
 }
+
+/** A flag of a preset: one with `value` takes one (the placeholder in the help), else it is on or off. */
+export interface PresetFlag {
+  readonly doc: string
+  readonly value?: string
+}
+export type FlagValues = Readonly<Record<string, string | boolean | undefined>>
 
 /** A table of a preset's result, with what to make of it. */
 export interface PresetTable {
@@ -30,5 +45,7 @@ export interface Preset {
   readonly recipe: string
   /** The folders of the zoo that it reads. */
   readonly needs: readonly string[]
+  /** The flags it takes. Presets that share one share its declaration, in _flags.ts. */
+  readonly flags?: Readonly<Record<string, PresetFlag>>
   run(context: PresetContext): AsyncGenerator<PresetTable, PresetResult, void>
 }

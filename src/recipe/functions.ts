@@ -14,6 +14,7 @@ const FUNCTIONS: Readonly<Record<FunctionName, Signature>> = {
   mean: { second: null, isVariadic: true, example: 'mean(math - base, code - base)' },
   norm: { second: null, isVariadic: false, example: 'norm(math - base)' },
   orthogonal: { second: 'to', isVariadic: false, example: 'orthogonal(math - base, to=code - base)' },
+  random: { second: null, isVariadic: false, example: 'random(math - base)' },
   scale_to: { second: 'like', isVariadic: false, example: 'scale_to(math - base, like=code - base)' },
 }
 
@@ -24,7 +25,7 @@ export const isFunction = (name: string): name is FunctionName => Object.hasOwn(
 /** The name of the second argument of a function, as it is written. */
 export const secondOf = (name: FunctionName): string | null => FUNCTIONS[name].second
 
-/** Reads the rest of `mean(a, b, …)`, `norm(a)`, `orthogonal(a, to=b)` or `scale_to(a, like=b)` after the name. */
+/** Reads the rest of `mean(a, b, …)`, `norm(a)`, `random(a)`, `orthogonal(a, to=b)` or `scale_to(a, like=b)` after the name. */
 export function readFunction(c: Cursor, token: Token, name: FunctionName, readExpression: (c: Cursor) => Expression): Expression {
   const { second, isVariadic, example } = FUNCTIONS[name]
   const fix = `write for example \`${example}\``

@@ -61,12 +61,12 @@ export type Expression =
   | { readonly kind: 'stack'; readonly slices: readonly Expression[]; readonly after: Expression | null; readonly at: At }
   /** A formula for each part of a model that is made of several, such as encoder and decoder. */
   | { readonly kind: 'modules'; readonly modules: readonly Module[]; readonly at: At }
-  /** `mean(a, b, …)`, the number `norm(a)`, `orthogonal(a, to=b)`: a without its part along b, `scale_to(a, like=b)`: a as long as b. Of one tensor at a time. */
+  /** `mean(a, b, …)`, the number `norm(a)`, `orthogonal(a, to=b)`: a without its part along b, `random(a)`: noise as long as a, `scale_to(a, like=b)`: a as long as b. Of one tensor at a time. */
   | { readonly kind: 'function'; readonly name: FunctionName; readonly arguments: readonly Expression[]; readonly at: At }
   /** The result of another document of the recipe, which is computed on the way and never written. */
   | { readonly kind: 'stage'; readonly name: string; readonly of: Expression; readonly at: At }
 
-export type FunctionName = 'mean' | 'norm' | 'orthogonal' | 'scale_to'
+export type FunctionName = 'mean' | 'norm' | 'orthogonal' | 'random' | 'scale_to'
 
 export interface Module {
   readonly name: string
