@@ -2,7 +2,7 @@ import { folderSink } from '../bytes/folder.ts'
 import { layersOf } from '../checkpoint/architecture.ts'
 import { vectorMetadata } from '../checkpoint/vector.ts'
 import { type FloatDType, outputDType } from '../dtype.ts'
-import { type Kept, extractLora } from '../execute/extract_lora.ts'
+import { extractLora, type Kept } from '../execute/extract_lora.ts'
 import { extractSparse, type Sparsified } from '../execute/extract_sparse.ts'
 import { factorBytes } from '../execute/factor.ts'
 import { findFigures } from '../execute/figures.ts'
@@ -62,7 +62,16 @@ async function extractFactors({ recipe, checkpoints, plan, model, out, dtype, va
   const lost = done.reduce((energy, kept) => energy + kept.lost, 0)
   const keptInAll = Math.max(0, 1 - (lost + sum(extraction.left)) / all)
   const { file } = extraction.layout
-  say({ kind: 'done', output: out, rank, kept: keptInAll, matrices: done.length, saved: extraction.saved.map(({ name }) => name), left: extraction.left.map(({ name }) => name), bytes: file.size })
+  say({
+    kind: 'done',
+    output: out,
+    rank,
+    kept: keptInAll,
+    matrices: done.length,
+    saved: extraction.saved.map(({ name }) => name),
+    left: extraction.left.map(({ name }) => name),
+    bytes: file.size,
+  })
   if (values['json'] === true) return
   const rows = [...byPattern(done, ({ tensor }) => tensor, base.layers)].map(([pattern, group]) => [
     harmless(pattern),
@@ -74,7 +83,8 @@ async function extractFactors({ recipe, checkpoints, plan, model, out, dtype, va
   process.stdout.write(`${table([['matrix', 'rank', 'of the energy', 'kept', 'least'], ...rows], [1, 2, 3, 4])}\n`)
   const saved = extraction.saved.filter(({ energy }) => energy > 0)
   if (saved.length > 0) process.stdout.write(`saved whole: ${plural(saved.length, 'tensor')}, ${percent(sum(saved) / all)} of the energy\n`)
-  if (done.some(kept => kept.isSketched)) process.stdout.write('kept is measured on what was written; of large matrices, found by a sketch, another adapter of this rank may keep somewhat more\n')
+  if (done.some(kept => kept.isSketched))
+    process.stdout.write('kept is measured on what was written; of large matrices, found by a sketch, another adapter of this rank may keep somewhat more\n')
   process.stdout.write(`${green('✓')} ${harmless(out)}: adapter of ${plural(done.length, 'matrix', 'matrices')}, ${bytes(file.size)}, ${percent(keptInAll)} of the energy kept\n`)
 }
 
@@ -99,7 +109,12 @@ async function extractEntries({ recipe, checkpoints, plan, out, dtype, values }:
   say({ kind: 'done', output: out, density, entries, kept: keptOf(done), bytes: layout.file.size })
   if (values['json'] === true) return
   const layers = layersOf(done.map(({ tensor }) => tensor))
-  const rows = [...byPattern(done, ({ tensor }) => tensor, layers)].map(([pattern, group]) => [harmless(pattern), count(total(t => t.count, group)), percent(total(t => t.count, group) / total(t => t.size, group)), percent(keptOf(group))])
+  const rows = [...byPattern(done, ({ tensor }) => tensor, layers)].map(([pattern, group]) => [
+    harmless(pattern),
+    count(total(t => t.count, group)),
+    percent(total(t => t.count, group) / total(t => t.size, group)),
+    percent(keptOf(group)),
+  ])
   process.stdout.write(`${table([['tensor', 'entries', 'of all', 'energy kept'], ...rows], [1, 2, 3])}\n`)
   process.stdout.write(`${green('✓')} ${harmless(out)}: ${plural(entries, 'entry', 'entries')}, ${bytes(layout.file.size)}, ${percent(keptOf(done))} of the energy kept\n`)
 }

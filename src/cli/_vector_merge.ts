@@ -44,7 +44,9 @@ export async function mergeAdapters({ positionals, values }: Arguments): Promise
   say({ kind: 'done', output: out, by, modules: done.length, bytes: size, ...(error === null ? {} : { error }) })
   if (values['json'] === true) return
   const lost = error === null ? '' : `, ${error < 1e-6 ? 'nothing cut off' : `relative error ${percent(error)} (${percent(1 - error ** 2)} of the energy kept)`}`
-  process.stdout.write(`${green('✓')} ${harmless(out)}: ${by} of ${plural(combination.adapters.size, 'adapter')}, ${plural(done.length, 'module')} of rank ${spread(done.map(d => d.rank))}, ${bytes(size)}${lost}\n`)
+  process.stdout.write(
+    `${green('✓')} ${harmless(out)}: ${by} of ${plural(combination.adapters.size, 'adapter')}, ${plural(done.length, 'module')} of rank ${spread(done.map(d => d.rank))}, ${bytes(size)}${lost}\n`,
+  )
 }
 
 /** ‖Δ − B·A‖/‖Δ‖ over all modules; null where nothing is cut off. */

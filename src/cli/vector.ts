@@ -1,11 +1,27 @@
-import { type Command, UsageError } from './_command.ts'
+import { type Arguments, type Command, UsageError } from './_command.ts'
 import { extract } from './_extract.ts'
 import { RECIPE_FLAGS } from './_recipe.ts'
 import { RUN_FLAGS } from './_run.ts'
-import { mergeAdapters } from './_vector_merge.ts'
 import { showInfo } from './_vector_info.ts'
+import { mergeAdapters } from './_vector_merge.ts'
 
-const ACTIONS = { extract, info: showInfo, merge: mergeAdapters }
+interface Action {
+  readonly run: (args: Arguments) => Promise<void>
+  /** Of the command's. */
+  readonly flags: readonly string[]
+  readonly use: string
+}
+
+const COMMON = ['threads', 'memory', 'json']
+const ACTIONS: Readonly<Record<string, Action>> = {
+  extract: {
+    run: extract,
+    flags: [...COMMON, 'base', 'model', 'out', 'lora', 'sparse', 'dtype', 'force', 'resume', 'allow-nonfinite'],
+    use: 'merganser vector extract --base PATH --model PATH -o FOLDER',
+  },
+  info: { run: showInfo, flags: [...COMMON, 'base', 'exact'], use: 'merganser vector info VECTOR' },
+  merge: { run: mergeAdapters, flags: [...COMMON, 'model', 'out', 'by', 'rank', 'dtype', 'seed', 'force'], use: 'merganser vector merge EXPRESSION -o FOLDER' },
+}
 
 export default {
   summary: 'Task vectors as files: take them out of fine-tunes, look at them, merge adapters.',
@@ -34,10 +50,13 @@ export default {
   ],
   outlivesReader: true,
   async run(args) {
-    const [action] = args.positionals
-    if (action === undefined || !Object.hasOwn(ACTIONS, action)) {
-      throw new UsageError(`unknown action "${action}"`, 'write `merganser vector extract --base PATH --model PATH -o FOLDER`, `merganser vector info VECTOR`, or `merganser vector merge EXPRESSION -o FOLDER`')
-    }
-    await ACTIONS[action as keyof typeof ACTIONS](args) // looked up above
+    const [name, ...more] = args.positionals as [string, ...string[]]
+    const action = Object.hasOwn(ACTIONS, name) ? ACTIONS[name]! : null
+    const uses = Object.values(ACTIONS).map(({ use }) => `\`${use}\``)
+    if (!action) throw new UsageError(`unknown action "${name}"`, `write ${uses.join(', or ')}`)
+    const stray = Object.keys(args.values).find(flag => !action.flags.includes(flag))
+    if (stray !== undefined) throw new UsageError(`--${stray} does not go with vector ${name}`, `leave it out: \`${action.use}\``)
+    if (name === 'extract' && more.length > 0) throw new UsageError(`vector extract takes no "${more[0]}"`, `write \`${action.use}\``)
+    await action.run(args)
   },
 } satisfies Command

@@ -53,7 +53,10 @@ export async function* extractLora({ modules, saved, layout }: Extraction, { del
 
   async function* writeFactors(): AsyncGenerator<Kept, void, void> {
     const engine = factorEngine(modules.map(cutOf))
-    const reader = await openTensors(delta, modules.reduce((most, { rows, columns }) => Math.max(most, 4 * rows * columns), 0))
+    const reader = await openTensors(
+      delta,
+      modules.reduce((most, { rows, columns }) => Math.max(most, 4 * rows * columns), 0),
+    )
     const tasks = byName(delta)
     try {
       for (const module of modules) {
@@ -74,7 +77,10 @@ export async function* extractLora({ modules, saved, layout }: Extraction, { del
 
   async function writeSaved(): Promise<void> {
     const tasks = byName(model)
-    const reader = await openTensors(model, saved.reduce((most, { shape }) => Math.max(most, 8 * shape.reduce((n, side) => n * side, 1)), 0))
+    const reader = await openTensors(
+      model,
+      saved.reduce((most, { shape }) => Math.max(most, 8 * shape.reduce((n, side) => n * side, 1)), 0),
+    )
     try {
       for (const { name } of saved) await sink.write(file.name, savedPlaces.get(name)!, await reader.whole(tasks.get(name)!))
     } finally {

@@ -104,7 +104,7 @@ function configOf({ modules, saved, others, baseName, taskType, fanInFanOut }: A
 function targetsOf(names: readonly string[], others: readonly string[] | null): readonly string[] {
   const own = new Set(names)
   const ends = new Set(names.map(endOf))
-  const isPlain = others !== null && others.every(name => own.has(name) || !ends.has(endOf(name)))
+  const isPlain = others?.every(name => own.has(name) || !ends.has(endOf(name)))
   return isPlain ? [...ends].sort() : [...names].sort()
 }
 

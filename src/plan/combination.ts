@@ -40,7 +40,10 @@ export function planCombination(recipe: Recipe, opened: ReadonlyMap<string, Adap
   const joined = joinAdapters(adapters)
   checkCombination(by, joined, [...adapters.keys()])
   if (!weights && (by === 'concat' || by === 'peft_linear')) {
-    throw new MergeError(`${by} takes a weighted sum of adapters, such as \`0.5*a + 0.5*b\`, and this is another formula`, { where: recipe.source.name, fix: 'write --by core or --by svd' })
+    throw new MergeError(`${by} takes a weighted sum of adapters, such as \`0.5*a + 0.5*b\`, and this is another formula`, {
+      where: recipe.source.name,
+      fix: 'write --by core or --by svd',
+    })
   }
   if (rank !== null) checkRank(by, rank, joined)
   const modules = joined.map((module): CombinedModule => ({ ...module, rank: rankOf(by, rank, module, weights !== null) }))

@@ -46,7 +46,10 @@ export function planExtraction(
   const changed = changes.filter(({ energy }) => energy > 0)
   if (changed.length === 0) throw new MergeError(`${model.ref} does not differ from ${base.ref}`, { fix: 'give a fine-tune of the base' })
   const isConv1D = CONV1D.test(String(base.config?.['model_type']))
-  const [matrices, others] = partition(changed, ({ name, shape }) => shape.length === 2 && name.endsWith('.weight') && memoryOf(shape[0]!, shape[1]!, Math.min(rank, ...shape)) <= MAX_BYTES)
+  const [matrices, others] = partition(
+    changed,
+    ({ name, shape }) => shape.length === 2 && name.endsWith('.weight') && memoryOf(shape[0]!, shape[1]!, Math.min(rank, ...shape)) <= MAX_BYTES,
+  )
   const most = matrices.reduce((side, { shape }) => Math.max(side, Math.min(...shape)), 0)
   if (matrices.length > 0 && rank > most) {
     const widest = matrices.find(({ shape }) => Math.min(...shape) === most)!

@@ -290,7 +290,8 @@ function distinctNeeds(tasks: readonly Omit<Task, 'output'>[], programs: readonl
 
 const SMALLEST: Tiling = { chunk: 256 } // that plan/budget.ts comes down to
 
-export const threadsWanted = ({ threads }: PlanOptions): number => Math.min(MAX_THREADS, threads ?? (globalThis.navigator?.hardwareConcurrency as number | undefined) ?? DEFAULT_THREADS)
+export const threadsWanted = ({ threads }: PlanOptions): number =>
+  Math.min(MAX_THREADS, threads ?? (globalThis.navigator?.hardwareConcurrency as number | undefined) ?? DEFAULT_THREADS)
 
 /** Said where the memory does not let all threads work on whole matrices. */
 function fewerThreads({ threads, perThread }: MemoryPlan, wholes: Wholes | null, options: PlanOptions): string[] {

@@ -51,7 +51,8 @@ export async function openSubject(ref: string, baseRef: string | null, options: 
   return { kind: 'fine-tune', ref: text, base: baseRef, ...difference(text, await openReference(reference, 'expression', options), base), factors: null }
 }
 
-const withBase = (ref: string, name: string | null): string => `write \`merganser vector info ${ref} --base BASE\`, with the model that was fine-tuned${name === null ? '' : ` (${name})`}`
+const withBase = (ref: string, name: string | null): string =>
+  `write \`merganser vector info ${ref} --base BASE\`, with the model that was fine-tuned${name === null ? '' : ` (${name})`}`
 
 function alone(ref: string, tau: Checkpoint): Pick<Subject, 'recipe' | 'checkpoints'> {
   const recipe = parse('tau', { models: { tau: ref }, adapters: new Set(['tau']), result: 'vector', output: { dtype: 'F32' } })
