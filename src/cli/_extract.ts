@@ -50,7 +50,7 @@ async function extractFactors({ recipe, checkpoints, plan, model, out, dtype, va
   for (const text of [...plan.notes, ...extraction.notes]) note(text)
   for (const { name, shape, energy } of extraction.left) {
     say({ kind: 'left', tensor: name, energy: energy / all })
-    note(`${name} [${shape.join(', ')}] is left out, with ${percent(energy / all)} of the energy: PEFT has no place for it`)
+    note(`${name} [${shape.join(', ')}] is left out, with ${percent(energy / all)} of the energy: it is no module’s weight or bias, and adapters have no place for it`)
   }
   const done: Kept[] = []
   for await (const kept of extractLora(extraction, { delta: plan, model: whole.plan }, dtype, folderSink(out, { force: values['force'] === true }))) {

@@ -53,7 +53,8 @@ export function percent(share: number): string {
   if (value === 0 || value === 100) return `${value} %`
   const rest = Math.min(Math.abs(value), Math.abs(100 - value))
   const digits = rest >= 10 ? 1 : rest >= 0.1 ? 2 : Math.min(6, 1 - Math.floor(Math.log10(rest)))
-  return `${value.toFixed(digits)} %`
+  const text = value.toFixed(digits)
+  return `${Number(text) === 100 ? 100 : text} %` // what rounding leaves of all is all
 }
 
 /** How a command of its own speaks: events as JSON lines, or notes for people and a line that says how far it is. */

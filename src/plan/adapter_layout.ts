@@ -13,7 +13,7 @@ export interface LoraModule {
 
 export interface AdapterRequest {
   readonly modules: readonly LoraModule[]
-  /** Whole tensors, by their names in the model, that stand in the place of the model's. */
+  /** Whole tensors, by their names in the model, that stand in the place of the model's; biases of the modules among them. */
   readonly saved: readonly Placeable[]
   readonly dtype: FloatDType
   /** Every module that the model has, or else the adapters' own short names; they say when a module may be called by the end of its name. */
@@ -46,7 +46,8 @@ export function layOutAdapter(request: AdapterRequest): AdapterLayout {
       { name: b, dtype, shape: [module.out[0]!, module.rank, ...module.out.slice(1)] },
     ]
   })
-  const whole = saved.map(tensor => ({ ...tensor, name: PREFIX + tensor.name }))
+  const own = new Set(modules.map(module => module.name))
+  const whole = saved.map(tensor => ({ ...tensor, name: savedName(tensor.name, own) }))
   const file = layOut([...tensors, ...whole], metadata, Number.POSITIVE_INFINITY, 'adapter_model')[0]!
   const at = new Map(file.tensors.map(tensor => [tensor.name, tensor.at]))
   return {
@@ -58,7 +59,7 @@ export function layOutAdapter(request: AdapterRequest): AdapterLayout {
         return [module.name, { a: at.get(a)!, b: at.get(b)! }]
       }),
     ),
-    savedPlaces: new Map(saved.map(({ name }) => [name, at.get(PREFIX + name)!])),
+    savedPlaces: new Map(saved.map(({ name }) => [name, at.get(savedName(name, own))!])),
   }
 }
 
@@ -66,7 +67,15 @@ export function layOutAdapter(request: AdapterRequest): AdapterLayout {
 const partNames = ({ name, isEmbedding }: LoraModule): readonly [a: string, b: string] =>
   isEmbedding ? [`${PREFIX}${name}.lora_embedding_A`, `${PREFIX}${name}.lora_embedding_B`] : [`${PREFIX}${name}.lora_A.weight`, `${PREFIX}${name}.lora_B.weight`]
 
+/** PEFT keeps what it adapts as a layer within its own. */
+const savedName = (tensor: string, adapted: ReadonlySet<string>): string => (isBiasOf(tensor, adapted) ? `${PREFIX}${ownerOf(tensor)}.base_layer.bias` : PREFIX + tensor)
+
+const ownerOf = (tensor: string): string => tensor.slice(0, tensor.lastIndexOf('.'))
+const isBiasOf = (tensor: string, adapted: ReadonlySet<string>): boolean => tensor.endsWith('.bias') && adapted.has(ownerOf(tensor))
+
 function configOf({ modules, saved, others, baseName, taskType, fanInFanOut }: AdapterRequest): object {
+  const adapted = new Set(modules.map(module => module.name))
+  const savedModules = saved.filter(({ name }) => !isBiasOf(name, adapted)).map(({ name }) => ownerOf(name))
   const rank = mostFrequent(modules.map(module => module.rank))
   const patterns = Object.fromEntries(
     modules
@@ -86,8 +95,8 @@ function configOf({ modules, saved, others, baseName, taskType, fanInFanOut }: A
       modules.map(module => module.name),
       others,
     ),
-    modules_to_save: saved.length > 0 ? [...new Set(saved.map(({ name }) => name.slice(0, name.lastIndexOf('.'))))] : null,
-    bias: 'none',
+    modules_to_save: savedModules.length > 0 ? [...new Set(savedModules)] : null,
+    bias: savedModules.length < saved.length ? 'lora_only' : 'none',
     fan_in_fan_out: fanInFanOut,
     use_rslora: false,
     use_dora: false,

@@ -66,9 +66,9 @@ export function planExtraction(
     return { name: moduleOf(name), tensor: name, isEmbedding, isTransposed, rank: Math.min(rank, rows, columns), out: [out], into: [into], rows, columns, energy }
   })
   const factored = new Set(modules.map(module => module.name))
-  const [saved, left] = partition(others, ({ name }) => /\.(?:weight|bias)$/.test(name) && !factored.has(moduleOf(name)))
+  const [saved, left] = partition(others, ({ name }) => name.endsWith('.bias') || (name.endsWith('.weight') && !factored.has(moduleOf(name))))
   // PEFT copies a saved module as a whole: what has not changed of it goes along.
-  const savedModules = new Set(saved.map(({ name }) => moduleOf(name)))
+  const savedModules = new Set(saved.map(({ name }) => moduleOf(name)).filter(name => !factored.has(name)))
   const companions = changes.filter(({ name, energy }) => energy === 0 && /\.(?:weight|bias)$/.test(name) && savedModules.has(moduleOf(name)))
   const whole = [...saved, ...companions]
   const layout = layOutAdapter({
