@@ -25,7 +25,17 @@ interface Parts extends Omit<Combined, 'module' | 'rank'> {
   readonly b: Uint8Array
 }
 
-/** Writes one adapter made of several, module by module, and tells of each. */
+/**
+ * Writes one adapter made of several, module by module, and tells of each.
+ *
+ * @example
+ * const models = { math: 'zoo/text/math-lora', code: 'zoo/text/code-lora' }
+ * const adapters = new Map([['math', await openAdapter(models.math)], ['code', await openAdapter(models.code)]])
+ * const recipe = parse('ties(math, code, density=0.5)', { models, adapters: new Set(['math', 'code']), result: 'vector', output: { dtype: 'F32' } })
+ * const sink = memorySink()
+ * for await (const { module, rank } of combineAdapters(planCombination(recipe, adapters, { by: 'core', rank: 8, dtype: 'F32' }), sink)) console.log(module, rank)
+ * console.log([...sink.files.keys()])
+ */
 export async function* combineAdapters(combination: CombinationPlan, sink: Sink, options: PlanOptions = {}): AsyncGenerator<Combined, void, void> {
   const { adapters, modules, layout } = combination
   const { file, config, places } = layout

@@ -33,6 +33,15 @@ export interface CombineOptions {
   readonly dtype: FloatDType
 }
 
+/**
+ * Plans one adapter made of several by a recipe of mass 0, in which each is a task vector. Reads nothing; throws where they do not go together.
+ *
+ * @example
+ * const models = { math: 'zoo/text/math-lora', code: 'zoo/text/code-lora' }
+ * const adapters = new Map([['math', await openAdapter(models.math)], ['code', await openAdapter(models.code)]])
+ * const recipe = parse('0.7*math + 0.3*code', { models, adapters: new Set(['math', 'code']), result: 'vector', output: { dtype: 'F32' } })
+ * console.log(planCombination(recipe, adapters, { by: 'svd', rank: 4, dtype: 'F32' }).modules.length)
+ */
 export function planCombination(recipe: Recipe, opened: ReadonlyMap<string, Adapter>, { by, rank, dtype }: CombineOptions): CombinationPlan {
   const used = new Set(modelsIn(recipe.merge))
   const adapters = new Map([...opened].filter(([label]) => used.has(label)))
