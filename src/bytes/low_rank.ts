@@ -5,7 +5,8 @@ import type { Locator } from './source.ts'
 export type InputLocator = Locator | { readonly lowRank: LowRankFile }
 
 /**
- * A file that lies nowhere: tensors one after another, each computed while it is read, as W + scale·(L·R) in float32 row by row.
+ * A file that lies nowhere: tensors one after another, each computed while it is read, as W + scale·(L·R) in float32 row by row, or filled in with
+ * what few elements it has.
  * To whoever reads it is a file like any other. Plain data.
  */
 export interface LowRankFile {
@@ -15,7 +16,7 @@ export interface LowRankFile {
   readonly tensors: readonly LowRankTensor[]
 }
 
-/** A tensor of `rows` × `columns` in bytes [start, end). Without base and product it is zeros, of any dtype. */
+/** A tensor of `rows` × `columns` in bytes [start, end). Without base, product and elements it is zeros, of any dtype. */
 export interface LowRankTensor {
   readonly start: number
   readonly end: number
@@ -24,6 +25,15 @@ export interface LowRankTensor {
   /** W, rows × columns; null for zeros. */
   readonly base: Stored | null
   readonly product: Product | null
+  /** Elements that are not zero; then there is neither base nor product. */
+  readonly sparse?: Sparse
+}
+
+/** `count` indices of elements, ascending, each once, in I32 or I64; and the values there. */
+export interface Sparse {
+  readonly count: number
+  readonly indices: Stored
+  readonly values: Stored
 }
 
 export interface Product {

@@ -114,7 +114,7 @@ function productOf(base: Checkpoint, adapter: Adapter, { isEmbedding, a, b, rank
   const fitsTransposed = into === rows && out === columns && target.shape.length === 2
   // A layer may be stored transposed (Conv1D, as GPT-2 has it). Where it is square the adapter must tell.
   const isTransposed = isEmbedding || (fits && fitsTransposed ? adapter.config.fanInFanOut : !fits)
-  if (isTransposed ? !fitsTransposed : !fits) throw misfit(base, adapter, target, isEmbedding ? a : b, isEmbedding ? into : out)
+  if (isTransposed ? !fitsTransposed : !fits) throw misfit(base, adapter, target, isEmbedding || out === rows ? a : b, isEmbedding ? into : out)
   if (lengths && (isTransposed || target.shape.length !== 2)) {
     throw fault(
       adapter,

@@ -47,7 +47,13 @@ export async function isAdapter(ref: string, { from = [workingFolder()] }: OpenO
   return names.has(CONFIG) && !names.has('model.safetensors') && !names.has('model.safetensors.index.json')
 }
 
-/** The adapter in a folder, from its headers alone. Throws on what is not LoRA, and on variants whose sum with a model is another than W + scale·(B·A). */
+/**
+ * The adapter in a folder, from its headers alone. Throws on what is not LoRA, and on variants whose sum with a model is another than W + scale·(B·A).
+ *
+ * @example
+ * const { config, modules } = await openAdapter('zoo/text/math-lora')
+ * console.log(config.rank, modules.size)
+ */
 export async function openAdapter(ref: string, { from = [workingFolder()] }: OpenOptions = {}): Promise<Adapter> {
   const path = await findPath(ref, from)
   if (path === null) {

@@ -55,6 +55,9 @@ export function isFeatureMap(checkpoint: Checkpoint, { name, shape }: Pick<Check
   return checkpoint.layers.of(name) !== null || !(ANSWERS.test(name) || isHead(checkpoint, name))
 }
 
+/** Whether rows of a tensor are looked up, as those of embeddings are. */
+export const isTable = ({ family }: Checkpoint, name: string): boolean => name === family?.embedding || (TABLE.test(name) && !HEAD.test(name) && name !== family?.head)
+
 /** The input embedding, with a row for each token; null where none is recognised. */
 export function embeddingOf(checkpoint: Checkpoint): CheckpointTensor | null {
   const known = checkpoint.family?.embedding

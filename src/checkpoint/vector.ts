@@ -2,6 +2,7 @@ import { findPath, listFolder, workingFolder } from '../bytes/file.ts'
 import { MergeError } from '../errors.ts'
 import { show } from '../json.ts'
 import { type Checkpoint, type CheckpointTensor, type OpenOptions, open } from './checkpoint.ts'
+import { filledIn } from './sparse.ts'
 import { zerosLike } from './zeros.ts'
 
 /** The files of a task vector are called after this: no loader of models takes them for one. */
@@ -30,7 +31,7 @@ export async function openVector(ref: string, options: OpenOptions = {}): Promis
     if (metadata[KIND] === VECTOR_STEM) continue
     throw new MergeError(`${name} is called like a task vector, but does not say that it is one`, { where: ref, fix: 'extract it with `merganser vector extract`' })
   }
-  return vector
+  return filledIn(vector)
 }
 
 /**

@@ -64,11 +64,10 @@ interface Preparation extends Watch {
 export async function prepareText(text: string, options: ParseOptions, { values, from = [workingFolder()], opened, refused }: Preparation): Promise<Prepared> {
   const recipe = parse(text, { ...options, adapters: await findAdapters(readReferences(text, options), { from }) })
   const checkpoints = await openModels(recipe, { from })
-  const threads = values['threads'] === undefined ? availableParallelism() : Math.min(MAX_THREADS, readCount('threads', values['threads'] as string))
-  opened?.(checkpoints.values(), threads)
-  const memory = values['memory'] === undefined ? undefined : readBytes('memory', values['memory'] as string)
+  const resources = readResources(values)
+  opened?.(checkpoints.values(), resources.threads)
   try {
-    return { recipe, checkpoints, plan: plan(recipe, checkpoints, { threads, memory }) }
+    return { recipe, checkpoints, plan: plan(recipe, checkpoints, resources) }
   } catch (error) {
     if (!(error instanceof MergeError) || error.details.excerpt) throw error // what a line of the recipe is at fault for, no table mends
     const comparison = compareModels(recipe, checkpoints)
@@ -76,6 +75,14 @@ export async function prepareText(text: string, options: ParseOptions, { values,
     if (!refused) throw new MergeError(error.what, { ...error.details, fix: `${error.details.fix}; \`merganser plan\` shows which tensors match, and what to write` })
     refused(comparison)
     throw error
+  }
+}
+
+/** `--threads` and `--memory`. */
+export function readResources(values: Arguments['values']): { readonly threads: number; readonly memory: number | undefined } {
+  return {
+    threads: values['threads'] === undefined ? availableParallelism() : Math.min(MAX_THREADS, readCount('threads', values['threads'] as string)),
+    memory: values['memory'] === undefined ? undefined : readBytes('memory', values['memory'] as string),
   }
 }
 

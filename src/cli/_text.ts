@@ -46,3 +46,24 @@ export const plural = (n: number, one: string, many = `${one}s`): string => `${c
 /** Text from files as a terminal may show it: what would drive the terminal is spelt out, and so are line ends, but where `lines`. */
 export const harmless = (text: string, lines = false): string =>
   text.replace(/[\p{Cc}\u202a-\u202e\u2066-\u2069]/gu, c => (lines && c === '\n' ? c : `\\u{${c.codePointAt(0)!.toString(16)}}`))
+
+/** A share as `99.3 %`: with as many digits as tell it from all and from nothing. */
+export function percent(share: number): string {
+  const value = 100 * share
+  if (value === 0 || value === 100) return `${value} %`
+  const rest = Math.min(Math.abs(value), Math.abs(100 - value))
+  const digits = rest >= 10 ? 1 : rest >= 0.1 ? 2 : Math.min(6, 1 - Math.floor(Math.log10(rest)))
+  const text = value.toFixed(digits)
+  return `${Number(text) === 100 ? 100 : text} %` // what rounding leaves of all is all
+}
+
+/** How a command of its own speaks: events as JSON lines, or notes for people and a line that says how far it is. */
+export function speaker(json: boolean) {
+  const isShown = !json && process.stderr.isTTY
+  return {
+    say: (event: object): void => void (json && process.stdout.write(`${JSON.stringify(event)}\n`)),
+    note: (text: string): void => void (json ? process.stdout.write(`${JSON.stringify({ kind: 'note', text })}\n`) : process.stderr.write(`${dim('note:')} ${harmless(text)}\n`)),
+    step: (text: string): void => void (isShown && process.stderr.write(`\r\x1b[2K${text}`)),
+    end: (): void => void (isShown && process.stderr.write('\r\x1b[2K')),
+  }
+}

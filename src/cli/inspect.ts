@@ -6,6 +6,7 @@ import { findAdapters, locateModel, openReference } from '../plan/open_reference
 import { referenceOf, referenceText } from '../recipe/references.ts'
 import { adapterAsJson, describeAdapter } from './_adapter.ts'
 import type { Command } from './_command.ts'
+import { spell } from './_layers.ts'
 import { bold, bytes, count, dim, harmless, plural, table } from './_text.ts'
 
 export default {
@@ -90,17 +91,4 @@ function group(c: Checkpoint): string[][] {
     rows.set(key, row)
   }
   return [...rows.values()].map(({ name, indices, cells, bytes: size }) => [harmless(name.replace('{}', spell(indices))), ...cells, bytes(size)])
-}
-
-/** 0, 1, 2, 5 as `{0..2,5}`; a single index as itself. */
-function spell(indices: readonly number[]): string {
-  const sorted = indices.toSorted((a, b) => a - b)
-  const runs: [number, number][] = []
-  for (const i of sorted) {
-    const last = runs.at(-1)
-    if (last && last[1] === i - 1) last[1] = i
-    else runs.push([i, i])
-  }
-  const text = runs.map(([a, b]) => (a === b ? String(a) : `${a}..${b}`)).join(',')
-  return sorted.length === 1 ? text : `{${text}}`
 }

@@ -124,13 +124,13 @@ export async function* execute(plan: Plan, sink: Sink, { allowNonfinite = false,
 }
 
 /** The folders of the models, and each file read: a link may lead anywhere. */
-function pathsRead({ inputs, companions }: Plan): string[] {
+export function pathsRead({ inputs, companions }: Plan): string[] {
   const files = [...inputs.flatMap(({ locator }) => ('file' in locator ? [locator.file] : [])), ...companions.flatMap(c => ('path' in c ? [c.path] : []))]
   return [...new Set([...inputs.map(i => i.modelPath), ...files])]
 }
 
 /** An input that somebody has written to meanwhile may have been read half old and half new. */
-async function refuseChanged({ inputs }: Plan): Promise<void> {
+export async function refuseChanged({ inputs }: Pick<Plan, 'inputs'>): Promise<void> {
   for (const { name, model, locator, version } of inputs) {
     if (!('file' in locator) || (await statPath(locator.file, name))?.version === version) continue
     throw new MergeError(`${name} of ${model} has changed while it was read`, { where: locator.file, fix: 'let nothing else write to the inputs, and start again' })
@@ -223,7 +223,8 @@ function bytesIn({ programs, rowMaps }: Plan, task: Omit<Task, 'output'>): numbe
   }, 0)
 }
 
-function nonfiniteError({ tensor, model, index, value }: Nonfinite): MergeError {
+/** What a value that no merge should meet is told as. */
+export function nonfiniteError({ tensor, model, index, value }: Nonfinite): MergeError {
   const where = `${tensor}[${index.join(', ')}]`
   const name = Number.isNaN(value) ? 'NaN' : value > 0 ? 'infinity' : '-infinity'
   if (model !== null && Number.isFinite(value)) {

@@ -4,6 +4,7 @@ import { bytesOf, type FloatDType } from '../dtype.ts'
 import { assert } from '../errors.ts'
 import { createEngine } from '../kernels/kernels.ts'
 import { LOW_RANK_STRIP, mapLowRank } from '../plan/low_rank.ts'
+import { createFiller, type Filler } from './sparse.ts'
 
 /**
  * Readers of files that lie nowhere (bytes/low_rank.ts), for one thread, over one memory as plan/low_rank.ts lays it out.
@@ -21,12 +22,18 @@ export function createLowRankReaders(files: readonly LowRankFile[], openReader: 
   function readerOf({ files: locators, tensors }: LowRankFile, right: number): Reader {
     const readers: Reader[] = []
     let loaded: LowRankTensor | null = null
+    let filler: Filler | null = null
     let lengths: { readonly wanted: Float32Array; readonly own: Float64Array } | null = null // of the rows of the loaded tensor
     return { read, close }
 
     function read(target: Uint8Array, at: number): void {
       const tensor = tensors[indexAt(tensors, at)]!
       assert(at >= tensor.start && at + target.byteLength <= tensor.end, 'a read keeps to one tensor')
+      if (tensor.sparse) {
+        filler ??= createFiller(fill, load, { memory, at: heap + map.raw, to: heap + map.sum })
+        filler.fill(tensor.sparse, target, (at - tensor.start) / 4)
+        return
+      }
       if (!tensor.base && !tensor.product) {
         target.fill(0)
         return

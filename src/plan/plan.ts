@@ -264,7 +264,8 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
   }
 }
 
-function inputFiles(checkpoints: ReadonlyMap<string, Checkpoint>): { files: InputFile[]; first: ReadonlyMap<string, number> } {
+/** All files of the models, and of each model the index of its first. */
+export function inputFiles(checkpoints: ReadonlyMap<string, Checkpoint>): { files: InputFile[]; first: ReadonlyMap<string, number> } {
   const files: InputFile[] = []
   const first = new Map<string, number>()
   for (const [model, checkpoint] of checkpoints) {
@@ -289,7 +290,8 @@ function distinctNeeds(tasks: readonly Omit<Task, 'output'>[], programs: readonl
 
 const SMALLEST: Tiling = { chunk: 256 } // that plan/budget.ts comes down to
 
-const threadsWanted = ({ threads }: PlanOptions): number => Math.min(MAX_THREADS, threads ?? (globalThis.navigator?.hardwareConcurrency as number | undefined) ?? DEFAULT_THREADS)
+export const threadsWanted = ({ threads }: PlanOptions): number =>
+  Math.min(MAX_THREADS, threads ?? (globalThis.navigator?.hardwareConcurrency as number | undefined) ?? DEFAULT_THREADS)
 
 /** Said where the memory does not let all threads work on whole matrices. */
 function fewerThreads({ threads, perThread }: MemoryPlan, wholes: Wholes | null, options: PlanOptions): string[] {
@@ -300,7 +302,7 @@ function fewerThreads({ threads, perThread }: MemoryPlan, wholes: Wholes | null,
 }
 
 /** For those who call from JavaScript. */
-function checkOptions({ memory, threads }: PlanOptions): void {
+export function checkOptions({ memory, threads }: PlanOptions): void {
   if (memory !== undefined && !(typeof memory === 'number' && memory > 0))
     throw new MergeError(`the memory budget is ${JSON.stringify(memory)}`, { fix: 'give a number of bytes, such as 512e6' })
   if (threads !== undefined && !(Number.isSafeInteger(threads) && threads > 0)) throw new MergeError(`the number of threads is ${threads}`, { fix: 'give a whole number from 1' })
