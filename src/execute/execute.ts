@@ -130,7 +130,7 @@ function pathsRead({ inputs, companions }: Plan): string[] {
 }
 
 /** An input that somebody has written to meanwhile may have been read half old and half new. */
-async function refuseChanged({ inputs }: Plan): Promise<void> {
+export async function refuseChanged({ inputs }: Pick<Plan, 'inputs'>): Promise<void> {
   for (const { name, model, locator, version } of inputs) {
     if (!('file' in locator) || (await statPath(locator.file, name))?.version === version) continue
     throw new MergeError(`${name} of ${model} has changed while it was read`, { where: locator.file, fix: 'let nothing else write to the inputs, and start again' })
