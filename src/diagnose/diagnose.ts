@@ -6,7 +6,7 @@ import { type LookPlan, planLooks } from '../plan/looks.ts'
 import type { OpenedModels } from '../plan/open_models.ts'
 import type { PlanOptions } from '../plan/plan.ts'
 import type { Recipe } from '../recipe/recipe.ts'
-import { type Finding, findingsOf } from './findings.ts'
+import { type Finding, findingsOf, isTelling, TELLING_ENTRIES } from './findings.ts'
 import { MEASURES } from './measures/_all.ts'
 import type { Measure, Part, Sums } from './measures/measure.ts'
 import { baseOf, type Subject, type Subjects, subjectsOf } from './subjects.ts'
@@ -46,6 +46,8 @@ export interface Diagnosis {
 export interface DiagnoseOptions extends PlanOptions {
   /** The model that task vectors are differences to, by its name among the models. By default what the recipe says. */
   readonly base?: string | undefined
+  /** Leave out what looks in random directions (directional damage), which takes most of the time. */
+  readonly quick?: boolean | undefined
   /** Hears of the share that is done. */
   readonly progress?: ((share: number) => void) | undefined
 }
@@ -74,7 +76,7 @@ export async function diagnose(recipe: Recipe, models: OpenedModels, options: Di
     })
   }
   const subjects = subjectsOf(recipe, models, base)
-  const { looks, requests } = request(subjects)
+  const { looks, requests } = request(subjects, options.quick ?? false)
   const plan = planLooks(looks, models, options)
   const sums = await runLooks(plan, progressOf(plan, options.progress))
   const layerOf = (name: string) => models.get(base)!.layers.of(name)
@@ -91,7 +93,12 @@ export async function diagnose(recipe: Recipe, models: OpenedModels, options: Di
     findings,
     measures,
     structure: compareModels(recipe, models),
-    notLookedAt: [...subjects.leftOut, ...NEVER],
+    notLookedAt: [
+      ...subjects.leftOut,
+      ...(subjects.tensors.some(isTelling) ? [] : [`whether the models share the base: no matrix has the ${TELLING_ENTRIES} entries that tell`]),
+      ...(options.quick ? ['directional damage'] : []),
+      ...NEVER,
+    ],
     read: plan.read,
   }
 }
@@ -109,9 +116,10 @@ interface Request {
 }
 
 /** Sums that several measures want are found once: equal formulas are one object. */
-function request({ base, tasks, tensors }: Subjects) {
+function request({ base, tasks, tensors }: Subjects, isQuick: boolean) {
   const folds = tensors.map(() => new Map<Tensor, number>())
-  const requests = Object.entries(MEASURES).flatMap(([measure, rule]) => subjectsFor(rule, base, tasks).map((of): Request => ({ measure, of, wanted: wantedBy(rule, of) })))
+  const chosen = Object.entries(MEASURES).filter(([, { isCostly }]) => !(isQuick && isCostly))
+  const requests = chosen.flatMap(([measure, rule]) => subjectsFor(rule, base, tasks).map((of): Request => ({ measure, of, wanted: wantedBy(rule, of) })))
   const looks = tensors.map(({ name, inputs, shape }, i) => ({ name, inputs, shape, folds: [...folds[i]!.keys()] }))
   return { looks, requests }
 

@@ -1,9 +1,10 @@
+import { sizeOf } from '../dtype.ts'
 import type { Measured } from './diagnose.ts'
 import type { Subjects } from './subjects.ts'
 
 /** Something that a gate has found. */
 export interface Finding {
-  readonly gate: 'non-finite' | 'lineage' | 'duplicate' | 'norm' | 'shared neurons'
+  readonly gate: 'non-finite' | 'lineage' | 'duplicate' | 'norm' | 'shared neurons' | 'damage'
   /** `stop`: a merge of these models cannot be expected to work. `warn`: merges have failed of it. */
   readonly severity: 'stop' | 'warn'
   readonly models: readonly string[]
@@ -21,6 +22,10 @@ const SIBLING_COSINE = 0.99
 const FAR = 0.2
 /** Longest ÷ shortest task vector from which the longer is heard over the shorter. */
 const UNEVEN = 3
+/** Entries from which a matrix tells lineage: the cosine of n random entries is about 1/√n, so that RELATED_COSINE is five times what chance gives. */
+export const TELLING_ENTRIES = 100
+/** R of a recipe that leaves the task out. */
+export const WORSE_THAN_NOTHING = 1
 /** Of a task's change in neurons that another task rewrites too. */
 const MOSTLY_REWRITTEN = 0.5
 
@@ -33,11 +38,15 @@ export function findingsOf(subjects: Subjects, measures: readonly Measured[]): r
     ...duplicates(subjects, of('equal_entries'), of('changed_entries')),
     ...norms(of('relative_norm'), of('norm')),
     ...of('rewritten_rows').flatMap(rewritten),
+    ...of('directional_damage').flatMap(damage),
   ]
   const unrelated = new Set(all.filter(f => f.gate === 'lineage' && f.severity === 'stop').flatMap(f => f.models))
-  const told = all.filter(f => !((f.gate === 'norm' || f.gate === 'shared neurons') && f.models.some(model => unrelated.has(model)))) // follows from it
+  const told = all.filter(f => !(unrelated.size > 0 && f.gate === 'damage') && !(FOLLOWS.has(f.gate) && f.models.some(model => unrelated.has(model)))) // follows from it
   return [...told.filter(f => f.severity === 'stop'), ...told.filter(f => f.severity === 'warn')]
 }
+
+/** What is no news of models that are not related. */
+const FOLLOWS: ReadonlySet<Finding['gate']> = new Set(['norm', 'shared neurons', 'damage'])
 
 function nonfinite({ of, value, tensors }: Measured): Finding[] {
   if (value === 0) return []
@@ -53,9 +62,13 @@ function nonfinite({ of, value, tensors }: Measured): Finding[] {
   ]
 }
 
+/** Whether chance could not make the cosine of such a matrix with another look like kinship. */
+export const isTelling = ({ shape }: { readonly shape: readonly number[] }): boolean => shape.length > 1 && sizeOf(shape) >= TELLING_ENTRIES
+
 /** Matrices only count here: vectors of norms and biases look alike in networks that share nothing. */
 function lineage({ of, value, tensors }: Measured, { base, tensors: subjects }: Subjects): Finding[] {
-  const matrices = subjects.filter(s => s.shape.length > 1).flatMap(({ name }) => (typeof tensors[name] === 'number' ? [{ name, cosine: tensors[name] }] : []))
+  const matrices = subjects.filter(isTelling).flatMap(({ name }) => (typeof tensors[name] === 'number' ? [{ name, cosine: tensors[name] }] : []))
+  if (matrices.length === 0) return []
   const strange = matrices.filter(m => m.cosine < RELATED_COSINE)
   const model = of[0]!
   if (strange.length > 0) {
@@ -135,6 +148,12 @@ function rewritten({ of: [task, other], value }: Measured): Finding[] {
       remedy: 'no coefficient gives each task neurons of its own: train one on top of the other, or together',
     },
   ]
+}
+
+function damage({ of, value, error }: Measured): Finding[] {
+  if (value === null || value <= WORSE_THAN_NOTHING) return []
+  const what = `directional damage on ${of[0]} is ${value.toFixed(2)}${error ? ` ± ${error.toFixed(2)}` : ''}: for its inputs the recipe does more harm than leaving it out`
+  return [{ gate: 'damage', severity: 'warn', models: of, what, remedy: 'lower the weights of the other models, or raise that of this one' }]
 }
 
 export const percent = (share: number): string => `${share > 0 && share < 0.01 ? '<1' : Math.round(100 * share)} %`

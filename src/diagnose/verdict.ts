@@ -1,10 +1,11 @@
 import type { Measured } from './diagnose.ts'
-import { type Finding, percent } from './findings.ts'
+import { type Finding, percent, WORSE_THAN_NOTHING } from './findings.ts'
 import type { Subjects } from './subjects.ts'
 
 /**
- * What weights alone can say. `safe`: the tasks have neurons of their own and the recipe leaves them as the experts have them. `unsafe`: a gate has
- * stopped it. `doubtful`: a gate has warned. `open`: nothing speaks against it, and nothing in weights can promise it.
+ * What weights alone can say. `safe`: only where it can be proved: all changes lie in one tensor, each task's in neurons of its own, which the recipe
+ * leaves as the expert has them, so what that tensor gives is what the experts give, added up; lengths do not matter then. `unsafe`: a gate has stopped
+ * it. `doubtful`: a gate has warned. `open`: nothing speaks against it, and nothing in weights can promise it.
  */
 export interface Verdict {
   readonly outlook: 'safe' | 'open' | 'doubtful' | 'unsafe'
@@ -22,18 +23,18 @@ const SUMMARIES: Readonly<Record<Verdict['outlook'], string>> = {
 const EXACT = 1e-6 // relative, squared: beyond the rounding of float32
 
 export function judge({ tasks }: Subjects, findings: readonly Finding[], measures: readonly Measured[]): Verdict {
-  const outlook = findings.some(f => f.severity === 'stop') ? 'unsafe' : findings.length > 0 ? 'doubtful' : isSeparate(measures) ? 'safe' : 'open'
-  return {
-    outlook,
-    summary: SUMMARIES[outlook],
-    reasons: [...findings.map(f => f.what), ...(outlook === 'unsafe' && findings.some(f => f.gate === 'lineage') ? [] : facts(tasks, measures))],
-  }
+  const isUnrelated = findings.some(f => f.severity === 'stop' && f.gate === 'lineage')
+  const own = isUnrelated ? [] : facts(tasks, measures) // of networks that share nothing there is nothing to say
+  const found = findings.map(f => f.what)
+  const outlook = findings.some(f => f.severity === 'stop') ? 'unsafe' : isProved(findings, measures) ? 'safe' : findings.length > 0 ? 'doubtful' : 'open'
+  return { outlook, summary: SUMMARIES[outlook], reasons: outlook === 'safe' ? [...own, ...found.map(what => `it does not matter here that ${what}`)] : [...found, ...own] }
 }
 
-/** Every task's change is known, lies in rows of its own, and is what the recipe puts there. */
-function isSeparate(measures: readonly Measured[]): boolean {
-  const [shared, damage] = [measures.filter(m => m.measure === 'shared_rows'), measures.filter(m => m.measure === 'own_rows_damage')]
-  return shared.every(m => m.value === 0) && damage.length > 0 && damage.every(m => m.value !== null && m.value <= EXACT)
+function isProved(findings: readonly Finding[], measures: readonly Measured[]): boolean {
+  const of = (measure: string): readonly Measured[] => measures.filter(m => m.measure === measure)
+  const changed = new Set(of('changed_entries').flatMap(({ tensors }) => Object.keys(tensors).filter(name => tensors[name] !== 0)))
+  const isLeftAlone = of('own_rows_damage').every(m => m.value !== null && m.value <= EXACT)
+  return findings.every(f => f.gate === 'norm' || f.gate === 'lineage') && changed.size === 1 && isLeftAlone && of('shared_rows').every(m => m.value === 0)
 }
 
 /** What people look for, with what it means. */
@@ -56,6 +57,8 @@ function facts(tasks: readonly string[], measures: readonly Measured[]): readonl
             : `signs differ in up to ${percent(conflicts)} of the entries that two tasks change (half by chance)`,
         ]
       : [],
-    damage === null ? [] : [`directional damage of the recipe up to ${damage.toFixed(2)} (0 keeps a task, 1 is as bad as leaving it out)`],
+    damage === null || damage > WORSE_THAN_NOTHING
+      ? [] // told already
+      : [`directional damage of the recipe up to ${damage.toFixed(2)} (0 keeps a task, 1 is as bad as leaving it out)`],
   ].flat()
 }

@@ -7,6 +7,7 @@ import type { Measure } from './measure.ts'
  */
 export default {
   of: 'task',
+  isCostly: true,
   summary: 'Directional damage R of the recipe: what it makes of the inputs that the task’s change listens to; 0 keeps the task, 1 is as bad as leaving it out.',
   source: null,
   folds(task) {

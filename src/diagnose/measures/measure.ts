@@ -26,6 +26,8 @@ interface Common {
   readonly source: string | null
   /** Of a layer, or of a whole model: from the sums of all its tensors. Null where it has no meaning, as a share of nothing. */
   value(parts: readonly Part[]): number | null
+  /** Set where it looks in random directions, which takes longer than all the others together. */
+  readonly isCostly?: true
   /** Standard error of the value, for measures that look in random directions. */
   error?(parts: readonly Part[]): number | null
 }
