@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -18,6 +18,18 @@ test('a verdict, its reasons, every measure, a map of the matrices, and what was
   expect(stdout).toContain('\nnot looked at\n')
   expect(stdout).toContain('no predictor yet')
   expect(stdout).toContain('damage is that of adding all task vectors with weight 1')
+})
+
+test('docs/diagnose.md shows what the command prints', async () => {
+  const { stdout } = await run(...toy('shared-neuron'))
+  const printed = stdout.slice(0, stdout.lastIndexOf('\n\n')) // the last line tells the time that it took
+  expect(readFileSync(join(ROOT, 'docs/diagnose.md'), 'utf8')).toContain(`\`\`\`\n${printed}\n\`\`\``)
+})
+
+test('adapters are task vectors already', async () => {
+  const { code, stdout } = await run('zoo/vision/lora/latin', 'zoo/vision/lora/korean', '--base', 'zoo/vision/base', '--quick')
+  expect(code).toBe(0)
+  expect(stdout).toMatch(/\nrelative_norm +latin +0\.\d+\n +korean +0\.\d+\n/)
 })
 
 test('layers are blocks of one line, in their order', async () => {

@@ -1,7 +1,9 @@
 import { fileNameOf } from '../bytes/file.ts'
 import { type Diagnosis, diagnose } from '../diagnose/diagnose.ts'
 import { MEASURES } from '../diagnose/measures/_all.ts'
+import { findAdapters } from '../plan/open_reference.ts'
 import type { Recipe } from '../recipe/recipe.ts'
+import { referenceOf } from '../recipe/references.ts'
 import { type Arguments, type Command, UsageError } from './_command.ts'
 import { compared } from './_comparison.ts'
 import { heatMap } from './_heat_map.ts'
@@ -29,7 +31,7 @@ export default {
   async run(args) {
     const { values } = args
     const begun = performance.now()
-    const { text, values: own, base, note } = requestOf(args)
+    const { text, values: own, base, note } = await requestOf(args)
     const isJson = values['json'] === true
     const { recipe, checkpoints, plan } = await prepare(
       text,
@@ -47,7 +49,7 @@ export default {
 } satisfies Command
 
 /** Models by path become the plainest recipe of task arithmetic. */
-function requestOf({ positionals, values }: Arguments) {
+async function requestOf({ positionals, values }: Arguments) {
   const isModel = (text: string): boolean => !/\.(ya?ml|json)$/i.test(text) && !/[\s*()]/.test(text)
   if (values['base'] === undefined || !positionals.every(isModel)) {
     if (positionals.length === 1) return { text: positionals[0]!, values, base: undefined, note: [] }
@@ -58,8 +60,9 @@ function requestOf({ positionals, values }: Arguments) {
   }
   if (values['model'] !== undefined) throw new UsageError('--model goes with an expression', 'give the models by their paths, and the base with --base')
   const names = namesOf(positionals)
+  const vectors = await findAdapters(Object.fromEntries(names.map((name, i) => [name, referenceOf(positionals[i]!, null)]))) // which are task vectors themselves
   return {
-    text: ['base', ...names.map(name => `(${name} - base)`)].join(' + '),
+    text: ['base', ...names.map(name => (vectors.has(name) ? name : `(${name} - base)`))].join(' + '),
     values: { ...values, model: [`base=${values['base'] as string}`, ...positionals.map((path, i) => `${names[i]}=${path}`)] },
     base: 'base',
     note: [`your recipe: none was given, so damage is that of adding all task vectors with weight 1`],

@@ -25,7 +25,7 @@ const UNEVEN = 3
 /** Entries from which a matrix tells lineage: the cosine of n random entries is about 1/√n, so that RELATED_COSINE is five times what chance gives. */
 export const TELLING_ENTRIES = 100
 /** R of a recipe that leaves the task out. */
-export const WORSE_THAN_NOTHING = 1
+const WORSE_THAN_NOTHING = 1
 /** Of a task's change in neurons that another task rewrites too. */
 const MOSTLY_REWRITTEN = 0.5
 
@@ -151,7 +151,7 @@ function rewritten({ of: [task, other], value }: Measured): Finding[] {
 }
 
 function damage({ of, value, error }: Measured): Finding[] {
-  if (value === null || value <= WORSE_THAN_NOTHING) return []
+  if (value === null || value - 2 * (error ?? 0) <= WORSE_THAN_NOTHING) return [] // beyond the error of the estimate
   const what = `directional damage on ${of[0]} is ${value.toFixed(2)}${error ? ` ± ${error.toFixed(2)}` : ''}: for its inputs the recipe does more harm than leaving it out`
   return [{ gate: 'damage', severity: 'warn', models: of, what, remedy: 'lower the weights of the other models, or raise that of this one' }]
 }

@@ -1,5 +1,5 @@
 import type { Measured } from './diagnose.ts'
-import { type Finding, percent, WORSE_THAN_NOTHING } from './findings.ts'
+import { type Finding, percent } from './findings.ts'
 import type { Subjects } from './subjects.ts'
 
 /**
@@ -57,8 +57,6 @@ function facts(tasks: readonly string[], measures: readonly Measured[]): readonl
             : `signs differ in up to ${percent(conflicts)} of the entries that two tasks change (half by chance)`,
         ]
       : [],
-    damage === null || damage > WORSE_THAN_NOTHING
-      ? [] // told already
-      : [`directional damage of the recipe up to ${damage.toFixed(2)} (0 keeps a task, 1 is as bad as leaving it out)`],
+    damage === null ? [] : [`directional damage of the recipe up to ${damage.toFixed(2)} (0 keeps a task, 1 is as bad as leaving it out)`],
   ].flat()
 }
