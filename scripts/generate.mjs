@@ -36,6 +36,14 @@ const REGISTRIES = [
     from: './strategy.ts',
     doc: 'Every strategy by the name that the command line uses: the files of this folder.',
   },
+  {
+    folder: 'diagnose/measures',
+    skip: ['measure.ts'],
+    exported: 'MEASURES',
+    type: 'Measure',
+    from: './measure.ts',
+    doc: 'Every measure of a diagnosis: the files of this folder.',
+  },
   { folder: 'presets', skip: ['preset.ts'], exported: 'PRESETS', type: 'Preset', from: './preset.ts', doc: 'Every preset: the files of this folder.' },
 ]
 const HEADER = '// Written by `npm run generate`. Do not edit.'

@@ -36,6 +36,7 @@ test('there is a registry for each kind of file, the kernels, an index and a pag
     [
       ...pages,
       'docs/methods/README.md',
+      'src/diagnose/measures/_all.ts',
       'src/evaluate/engines/_all.ts',
       'src/evaluate/metrics/_all.ts',
       'src/formats/_all.ts',

@@ -9,6 +9,7 @@ import { VERSION } from './_version.ts'
 const COMMANDS: Readonly<Record<string, () => Promise<{ default: Command }>>> = {
   merge: () => import('./merge.ts'),
   plan: () => import('./plan.ts'),
+  diagnose: () => import('./diagnose.ts'),
   vector: () => import('./vector.ts'),
   evaluate: () => import('./evaluate.ts'),
   search: () => import('./search.ts'),

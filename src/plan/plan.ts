@@ -264,7 +264,7 @@ export function plan(recipe: Recipe, checkpoints: OpenedModels, options: PlanOpt
   }
 }
 
-/** All files of the models, and of each model the index of its first. */
+/** Every file of the models, and where those of each begin. */
 export function inputFiles(checkpoints: ReadonlyMap<string, Checkpoint>): { files: InputFile[]; first: ReadonlyMap<string, number> } {
   const files: InputFile[] = []
   const first = new Map<string, number>()
@@ -309,7 +309,7 @@ export function checkOptions({ memory, threads }: PlanOptions): void {
 }
 
 /** The memory of the engine; row maps are held by this thread and by each other besides, and what adapters take (`adapting`) by each other. */
-function memoryFor(tasks: readonly Task[], survey: Survey, programs: readonly Program[], rowMaps: readonly RowMap[], adapting: number, options: PlanOptions): MemoryPlan {
+export function memoryFor(tasks: readonly Task[], survey: Survey, programs: readonly Program[], rowMaps: readonly RowMap[], adapting: number, options: PlanOptions): MemoryPlan {
   const budget = options.memory ?? DEFAULT_MEMORY
   const threads = threadsWanted(options)
   const gathering = gatherBytes(rowMaps, tasks)
