@@ -119,6 +119,12 @@ describe('a search', () => {
     expect(all.filter(t => t.share === 1).length).toBeLessThanOrEqual(4)
   })
 
+  test('the base of a soup is that of its first member: all weights 0 are no recipe', async () => {
+    const { trials, jobs } = made((a, b) => [score('x', 0.5 + 0.2 * a - 0.1 * b)], { a: '0|1', b: '0|1' })
+    expect((await search(trials, { strategy: 'greedy' })).best.values).toEqual({ a: 1, b: 0 })
+    expect(new Set(jobs.map(j => j.text))).toEqual(new Set(['a=1 b=0', 'a=0 b=1', 'a=1 b=1']))
+  })
+
   test('the usual strategies: grid where it is small, line for one number, CMA-ES for several, coordinate with choices', async () => {
     const strategyOf = async (variables: Readonly<Record<string, string>>) => (await search(made(a => [score('x', hill(a))], variables).trials, { evaluations: 20 })).strategy
     expect(await strategyOf({ a: '0..1:0.1' })).toBe('grid')
