@@ -78,8 +78,8 @@ const MOST_OF_GRID = 1000
  * const template = readTemplate('base + $lambda*(greek - base)', { isExpression: true, variables: { lambda: '0..1:0.5' } })
  * const [dev, test] = await Promise.all(['dev', 'test'].map(split => readSuite('zoo/vision/suite.yml', { split, tasks: ['greek'], limit: 20 })))
  * const trials = await openTrials(template, { dev, test }, { parse: { models: { base: 'zoo/vision/base', greek: 'zoo/vision/greek' } } })
- * const { best, test: report, warnings } = await search(trials, { strategy: 'grid' })
- * console.log(best.values, report.gain, report.interval, warnings)
+ * const { best, test: onTest, warnings } = await search(trials, { strategy: 'grid' })
+ * console.log(best.values, onTest.gain, onTest.interval, warnings)
  * await trials.close()
  */
 export async function search(trials: Trials, options: SearchOptions = {}): Promise<SearchResult> {

@@ -21,7 +21,7 @@ test('one coefficient for eight tasks: the curve and the choice of expected.json
   const expected = JSON.parse(readFileSync(`${zoo}/vision/expected.json`, 'utf8'))
   const tasks: readonly string[] = expected.task_order
   const curve: readonly Right[] = expected.merge8.task_arithmetic.curve
-  const template = readTemplate(`base + $lambda*(${tasks.map(t => `(${t} - base)`).join(' + ')})`, { isExpression: true, variables: { lambda: '0.5..0.9:0.1' } })
+  const template = readTemplate(`base + $lambda*(${tasks.map(t => `(${t} - base)`).join(' + ')})`, { isExpression: true, variables: { lambda: '0.6..0.8:0.1' } })
   const [dev, test] = await Promise.all([readSuite(`${zoo}/vision/suite.yml`, { split: 'dev' }), readSuite(`${zoo}/vision/suite.yml`, { split: 'test' })])
   const models = Object.fromEntries(['base', ...tasks].map(name => [name, `${zoo}/vision/${name}`]))
   const trials = await openTrials(template, { dev, test }, { parse: { models, output: { dtype: 'F32' } } })
