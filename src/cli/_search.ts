@@ -1,6 +1,7 @@
 import type { Interval } from '../evaluate/bootstrap.ts'
 import type { Score } from '../evaluate/evaluate.ts'
 import type { Suite } from '../evaluate/suite.ts'
+import { showSigned } from '../search/goal.ts'
 import type { Report, SearchResult, Trial } from '../search/search.ts'
 import { valueAt } from '../search/space.ts'
 import { bold, dim, green, harmless, plural, table } from './_text.ts'
@@ -28,7 +29,7 @@ export function describe(result: SearchResult, suite: Suite, out: string | null,
     ...(judge.scale === 'strength'
       ? []
       : [
-          `Gain over ${harmless(result.base)}: ${gain(result, result.dev)} on dev${noise ? ` (White’s reality check over ${plural(noise.tried, 'point')}: p = ${noise.p.toFixed(3)})` : ''}, ${gain(result, result.test)} on test.`,
+          `Gain over ${harmless(result.base)}: ${judge.showRange(result.dev.gain, result.dev.interval)} on dev${noise ? ` (White’s reality check over ${plural(noise.tried, 'point')}: p = ${noise.p.toFixed(3)})` : ''}, ${judge.showRange(result.test.gain, result.test.interval)} on test.`,
         ]),
     ...Object.entries(result.test.losses).map(
       ([task, { loss, interval }]) =>
@@ -99,12 +100,8 @@ const shown = (x: number, { unit }: Pick<Score, 'unit'>): string => (unit === '%
 const percent = (share: number): string => `${Number((100 * share).toFixed(1))} %`
 
 function difference(value: number, interval: Interval | null, score: Score): string {
-  const signed = (x: number): string => (x >= 0 ? '+' : '') + shown(x, score)
+  const signed = (x: number): string => (score.unit === '%' ? showSigned(100 * x, 1) : showSigned(x, 3))
   return interval ? `${signed(value)} [${signed(interval.low)}, ${signed(interval.high)}]` : signed(value)
-}
-
-function gain({ judge }: SearchResult, { gain, interval }: Report): string {
-  return interval ? `${judge.showGain(gain)} [${judge.showGain(interval.low)}, ${judge.showGain(interval.high)}]` : judge.showGain(gain)
 }
 
 function goalTitle({ judge, dev }: SearchResult): string {

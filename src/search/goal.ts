@@ -1,4 +1,5 @@
 import { MergeError } from '../errors.ts'
+import type { Interval } from '../evaluate/bootstrap.ts'
 import type { Score } from '../evaluate/evaluate.ts'
 import { suggest } from '../recipe/locate.ts'
 
@@ -24,6 +25,8 @@ export interface Judge {
   readonly counted: readonly string[]
   /** A difference of goals as people read it: `+1.3 points`, `+4.2 %`, `+0.021`. */
   showGain(gain: number): string
+  /** `+1.3 points [+0.2, +2.4]`. */
+  showRange(gain: number, interval: Interval | null): string
   /** More is better. `values` and `base` are scores by task; `strength` is 0 to 1. */
   goalOf(values: readonly number[], base: readonly number[], strength: number): number
   /** Of each kept task, the share that it loses; below 0 where it gains. */
@@ -51,15 +54,14 @@ export function createJudge(goal: Goal, scores: readonly Score[]): Judge {
   const scale = goal.aim === 'strongest' ? 'strength' : goal.aim === 'mean' && isShared ? 'score' : 'gain'
   const total = counted.reduce((sum, i) => sum + scores[i]!.weight, 0)
   const mean = (of: (i: number) => number): number => counted.reduce((sum, i) => sum + (scores[i]!.weight / total) * of(i), 0)
+  const suffix = scale === 'gain' ? ' %' : scale === 'score' && scores[counted[0]!]!.unit === '%' ? ' points' : ''
+  const signed = (x: number): string => showSigned(suffix === '' ? x : 100 * x, suffix === '' ? 3 : 1)
   return {
     goal,
     scale,
     counted: counted.map(i => names[i]!),
-    showGain(gain) {
-      const isShare = scale === 'gain' || (scale === 'score' && scores[counted[0]!]!.unit === '%')
-      const text = isShare ? `${(100 * gain).toFixed(1)} ${scale === 'gain' ? '%' : 'points'}` : gain.toFixed(3)
-      return gain >= 0 ? `+${text}` : text
-    },
+    showGain: gain => `${signed(gain)}${suffix}`,
+    showRange: (gain, interval) => `${signed(gain)}${suffix}${interval ? ` [${signed(interval.low)}, ${signed(interval.high)}]` : ''}`,
     goalOf(values, base, strength) {
       if (goal.aim === 'strongest') return strength
       if (goal.aim === 'worst') return Math.min(...counted.map(i => gain(i, values, base)))
@@ -68,6 +70,12 @@ export function createJudge(goal: Goal, scores: readonly Score[]): Judge {
     lossesOf: (values, base) => Object.fromEntries(kept.map(i => [scores[i]!.task, -gain(i, values, base)])),
     excessOf: losses => Object.entries(losses).reduce((sum, [task, loss]) => sum + (loss > goal.keep[task]! + ROUNDING ? loss - goal.keep[task]! : 0), 0),
   }
+}
+
+/** With its sign; what rounds to 0 has none of its own. */
+export function showSigned(x: number, digits: number): string {
+  const text = x.toFixed(digits)
+  return Number(text) === 0 ? `+${text.replace('-', '')}` : x > 0 ? `+${text}` : text
 }
 
 const ROUNDING = 1e-9 // 76 right answers where the base has 80 are 5 % less, though not in binary

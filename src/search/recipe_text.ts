@@ -53,9 +53,7 @@ export function provenanceOf({ strategy, seed, space, best, base, judge, trials,
   const whole = trials.filter(t => t.share === 1).length
   const { aim, keep } = judge.goal
   const kept = Object.entries(keep).map(([task, share]) => `${task} may lose ${Number((100 * share).toFixed(2))} %`)
-  const range = ({ gain, interval }: SearchResult['dev']): string =>
-    interval ? `${judge.showGain(gain)} [${judge.showGain(interval.low)}, ${judge.showGain(interval.high)}]` : judge.showGain(gain)
-  const gained = judge.scale === 'strength' ? [] : [`Gain over ${base}: ${range(dev)} on dev, ${range(test)} on test.`]
+  const gained = judge.scale === 'strength' ? [] : [`Gain over ${base}: ${judge.showRange(dev.gain, dev.interval)} on dev, ${judge.showRange(test.gain, test.interval)} on test.`]
   const losses = Object.entries(test.losses).map(
     ([task, { loss }]) => `Loss of ${task}: ${(100 * dev.losses[task]!.loss).toFixed(1)} % on dev, ${(100 * loss).toFixed(1)} % on test.`,
   )

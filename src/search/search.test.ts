@@ -100,7 +100,7 @@ describe('a search', () => {
     const { noise, warnings } = await search(trials)
     expect(noise!.p).toBeGreaterThan(0.05)
     expect(warnings[0]).toMatch(/^the gain over base on dev, \+1\.0 points, is within the noise of 11 points tried \(White’s reality check: p = 0\.\d\d\)$/)
-    expect(warnings[1]).toMatch(/^on test the gain is \+1\.0 points, and its 95 % interval reaches from/)
+    expect(warnings[1]).toMatch(/^on test the gain is \+1\.0 points \[-\d\.\d, \+\d+\.\d\]: it may be nothing$/)
   })
 
   test('nothing better than the base, and an end of a range, are told', async () => {
@@ -117,6 +117,12 @@ describe('a search', () => {
     expect(best.share).toBe(1)
     expect(new Set(jobs.filter(j => j.of === 'base').map(j => j.share))).toEqual(new Set([1, 0.25, 0.5]))
     expect(all.filter(t => t.share === 1).length).toBeLessThanOrEqual(4)
+  })
+
+  test('the base of a soup is that of its first member: all weights 0 are no recipe', async () => {
+    const { trials, jobs } = made((a, b) => [score('x', 0.5 + 0.2 * a - 0.1 * b)], { a: '0|1', b: '0|1' })
+    expect((await search(trials, { strategy: 'greedy' })).best.values).toEqual({ a: 1, b: 0 })
+    expect(new Set(jobs.map(j => j.text))).toEqual(new Set(['a=1 b=0', 'a=0 b=1', 'a=1 b=1']))
   })
 
   test('the usual strategies: grid where it is small, line for one number, CMA-ES for several, coordinate with choices', async () => {

@@ -5,7 +5,7 @@ import { suggest } from '../recipe/locate.ts'
 import { uniforms } from './_random.ts'
 import { createJudge, type Goal, type Judge } from './goal.ts'
 import { gainIntervalOf, type Noise, noiseOf } from './noise.ts'
-import { describePoint, keyOf, middleOf, type Point, type Space, strengthOf, type Values, valuesAt } from './space.ts'
+import { describePoint, keyOf, type Point, type Space, strengthOf, type Values, valuesAt } from './space.ts'
 import { STRATEGIES } from './strategies/_all.ts'
 import type { Ask, Strategy } from './strategies/strategy.ts'
 import { fillTemplate } from './template.ts'
@@ -78,8 +78,8 @@ const MOST_OF_GRID = 1000
  * const template = readTemplate('base + $lambda*(greek - base)', { isExpression: true, variables: { lambda: '0..1:0.5' } })
  * const [dev, test] = await Promise.all(['dev', 'test'].map(split => readSuite('zoo/vision/suite.yml', { split, tasks: ['greek'], limit: 20 })))
  * const trials = await openTrials(template, { dev, test }, { parse: { models: { base: 'zoo/vision/base', greek: 'zoo/vision/greek' } } })
- * const { best, test: report, warnings } = await search(trials, { strategy: 'grid' })
- * console.log(best.values, report.gain, report.interval, warnings)
+ * const { best, test: onTest, warnings } = await search(trials, { strategy: 'grid' })
+ * console.log(best.values, onTest.gain, onTest.interval, warnings)
  * await trials.close()
  */
 export async function search(trials: Trials, options: SearchOptions = {}): Promise<SearchResult> {
@@ -87,13 +87,14 @@ export async function search(trials: Trials, options: SearchOptions = {}): Promi
   const { space } = trials.template
   const { name, strategy, evaluations } = chooseStrategy(space, options)
   const textAt = (point: Point): string => fillTemplate(trials.template, valuesAt(space, point))
-  const baseAt = known((share: number) => trials.measure({ text: textAt(middleOf(space)), of: 'base', split: 'dev', share }))
-  const base = await baseAt(1)
-  const judge = createJudge(goal, base.scores)
+  let first: string | null = null // the first recipe asked for tells the base: a point of our own, such as one of weights 0 alone, might be no recipe at all
+  const baseAt = known((share: number) => trials.measure({ text: first!, of: 'base', split: 'dev', share }))
+  const judgeOf = known(async (share: 1) => createJudge(goal, (await baseAt(share)).scores))
   const tried = new Map<string, Trial>()
   const notes = new Set<string>()
 
   async function trial(point: Point, share: number): Promise<Trial> {
+    const judge = await judgeOf(1)
     const { scores, notes: told } = await trials.measure({ text: textAt(point), of: 'merge', split: 'dev', share })
     for (const note of told) notes.add(note)
     const values = valuesIn(scores)
@@ -114,6 +115,8 @@ export async function search(trials: Trials, options: SearchOptions = {}): Promi
   const ask: Ask = async (points, share = 1) => {
     const nameOf = (point: Point): string => `${share}: ${keyOf(point)}`
     const fresh = [...new Map(points.filter(p => !tried.has(nameOf(p))).map(p => [nameOf(p), p]))]
+    first ??= points[0] ? textAt(points[0]) : null
+    const judge = await judgeOf(1)
     const room = share < 1 ? fresh.length : evaluations - [...tried.values()].filter(t => t.share === 1).length
     const done = await Promise.all(fresh.slice(0, room).map(async ([key, point]) => [key, await trial(point, share)] as const))
     for (const [key, value] of done) tried.set(key, value)
@@ -121,6 +124,8 @@ export async function search(trials: Trials, options: SearchOptions = {}): Promi
   }
   await strategy.run(space, ask, { evaluations, random: uniforms(seed) })
 
+  if (first === null) throw new MergeError('no point was tried', { fix: 'allow more with --evaluations' })
+  const [judge, base] = await Promise.all([judgeOf(1), baseAt(1)])
   const all = [...tried.values()]
   const best = bestOf(space, judge, all)
   const text = textAt(best.point)
@@ -165,8 +170,8 @@ const rankOf = (judge: Judge, { goal, losses, isKept }: Trial): number => (isKep
 function bestOf(space: Space, judge: Judge, trials: readonly Trial[]): Trial {
   const whole = trials.filter(t => t.share === 1)
   const order = whole.toSorted((a, b) => rankOf(judge, b) - rankOf(judge, a) || strengthOf(space, a.point) - strengthOf(space, b.point))
-  const [best] = order
-  if (!best) throw new MergeError('no point was tried', { fix: 'allow more with --evaluations' })
+  const best = order[0]
+  if (!best) throw new MergeError('no point was tried on all data', { fix: 'allow more with --evaluations' })
   if (best.isKept) return best
   const losses = Object.entries(best.losses).map(([task, loss]) => `${task} ${(100 * loss).toFixed(1)} %`)
   throw new MergeError(

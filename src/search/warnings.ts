@@ -14,10 +14,7 @@ export function warningsOf({ judge, space, base, best, dev, test, noise }: Omit<
       warnings.push(
         `the gain over ${base} on dev, ${judge.showGain(dev.gain)}, is within the noise of ${noise.tried} ${noise.tried === 1 ? 'point' : 'points'} tried (White’s reality check: p = ${noise.p.toFixed(2)})`,
       )
-    if (dev.gain > 0 && test.interval && test.interval.low <= 0)
-      warnings.push(
-        `on test the gain is ${judge.showGain(test.gain)}, and its 95 % interval reaches from ${judge.showGain(test.interval.low)} to ${judge.showGain(test.interval.high)}: it may be nothing`,
-      )
+    if (dev.gain > 0 && test.interval && test.interval.low <= 0) warnings.push(`on test the gain is ${judge.showRange(test.gain, test.interval)}: it may be nothing`)
   }
   for (const [i, coordinate] of space.entries()) {
     const isLast = best.point[i] === coordinate.count - 1
