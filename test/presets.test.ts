@@ -1,6 +1,7 @@
-import { cpSync, symlinkSync } from 'node:fs'
+import { cpSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
+import analogy from '../src/presets/analogy.ts'
 import { merganser, ROOT, run } from './command.ts'
 import { temporaryFolder } from './front.ts'
 
@@ -106,6 +107,20 @@ describe('each preset gives the numbers of the cards', () => {
     expect(tables[2]!.rows!.map(([, count]) => Number(count)).reduce((a, b) => a + b)).toBe(14)
     expect(tables[2]!.remarks!.join()).toContain('no accuracy is shown')
   })
+})
+
+test('a card with other numbers is noticed', async () => {
+  const zoo = join(folder, 'zoo')
+  cpSync(join(ROOT, 'zoo/speech'), join(zoo, 'speech'), { recursive: true })
+  const file = join(zoo, 'speech/expected.json')
+  const card = JSON.parse(readFileSync(file, 'utf8'))
+  card.pairs['two-three'].seed0.analogy['0.4'].target_dev.errors += 2 // one may differ
+  writeFileSync(file, JSON.stringify(card))
+  const steps = analogy.run({ zoo, flags: { only: 'speech', lambda: '0.4', split: 'dev' }, cache: null, tell() {} })
+  let step = await steps.next()
+  while (!step.done) step = await steps.next()
+  expect(step.value.isAsExpected).toBe(false)
+  expect(step.value.conclusion).toMatch(/^not as in .*: two-three, target_syn \+ λ\*\(source_real - source_syn\), wrong words of target on dev: \d+, not \d+$/)
 })
 
 describe('the command line of presets', () => {

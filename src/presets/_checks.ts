@@ -34,7 +34,10 @@ export function createChecks(): Checks {
     },
     result(file) {
       if (surprises.length > 0) return { isAsExpected: false, conclusion: `not as in ${file}: ${surprises.join('; ')}` }
-      return { isAsExpected: true, conclusion: compared === 0 ? `${file} has none of these numbers` : `${compared} numbers are as in ${file}, within its tolerance` }
+      return {
+        isAsExpected: true,
+        conclusion: compared === 0 ? `${file} has none of these numbers` : `${compared === 1 ? '1 number is' : `${compared} numbers are`} as in ${file}, within its tolerance`,
+      }
     },
   }
 }

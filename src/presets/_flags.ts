@@ -50,4 +50,4 @@ export function readShare(flags: FlagValues, name: Name): number | null {
   return value
 }
 
-export const LAMBDA_RANGE = [-4, 4] as const // beyond, nothing of a model is left
+export const LAMBDA_RANGE = [0, 4] as const // beyond, nothing of a model is left; what lies below 0 is a control of its own
