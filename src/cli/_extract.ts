@@ -4,7 +4,7 @@ import { vectorMetadata } from '../checkpoint/vector.ts'
 import { type FloatDType, outputDType } from '../dtype.ts'
 import { extractLora, type Kept } from '../execute/extract_lora.ts'
 import { extractSparse, type Sparsified } from '../execute/extract_sparse.ts'
-import { factorBytes } from '../execute/factor.ts'
+import { isCuttable } from '../execute/factor.ts'
 import { findFigures } from '../execute/figures.ts'
 import { type Change, planExtraction } from '../plan/extraction.ts'
 import { planFigures } from '../plan/figures.ts'
@@ -43,7 +43,7 @@ async function extractFactors({ recipe, checkpoints, plan, model, out, dtype, va
   const { say, note, step, end } = speaker(values['json'] === true)
   const [base, tuned] = [checkpoints.get('base')!, checkpoints.get('model')!]
   const figures = await findFigures(planFigures(recipe, checkpoints, readResources(values)))
-  const extraction = planExtraction(base, tuned, figures, { rank, dtype }, (rows, columns, r) => factorBytes({ rows, columns, rank: r }))
+  const extraction = planExtraction(base, tuned, figures, { rank, dtype }, (rows, columns, r) => isCuttable({ rows, columns, rank: r }))
   const whole = await prepareText('model', { name: 'vector extract', models: { model } }, { values })
   const sum = (changes: readonly Change[]): number => changes.reduce((energy, change) => energy + change.energy, 0)
   const all = sum(figures)

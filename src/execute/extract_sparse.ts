@@ -31,10 +31,10 @@ interface Bound {
 
 /** Writes the largest elements of each tensor of a task vector, ties by their place. A tensor is read window by window: three times if it is longer than one. */
 export async function* extractSparse({ file, tensors }: SparseLayout, delta: Plan, dtype: FloatDType, sink: Sink): AsyncGenerator<Sparsified, void, void> {
-  await sink.begin({ bytes: file.size, fingerprint: '', inputs: pathsRead(delta), files: [{ name: file.name, size: file.size }], isOfModel: isOfAdapter })
   const engine = createEngine(WINDOW * 8 + 256)
   const reader = await openTensors(delta, WINDOW * 4)
   const tasks = new Map(delta.tasks.map(task => [task.name, task]))
+  await sink.begin({ bytes: file.size, fingerprint: '', inputs: pathsRead(delta), files: [{ name: file.name, size: file.size }], isOfModel: isOfAdapter })
   let isComplete = false
   try {
     await sink.write(file.name, 0, headerOf(file.tensors, file.metadata).header)

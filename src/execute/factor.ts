@@ -1,5 +1,5 @@
 import { bytesOf, type FloatDType } from '../dtype.ts'
-import { assert } from '../errors.ts'
+import { assert, MergeError } from '../errors.ts'
 import { createEngine, type Engine } from '../kernels/kernels.ts'
 import { copy, finish, lay, type Matrix, matrix, matrixBytes, multiply, PRODUCT_SCRATCH_BYTES, transposed } from '../kernels/matrix.ts'
 import { randomSvd, randomSvdScratchBytes } from '../kernels/random_svd.ts'
@@ -24,7 +24,8 @@ export interface Factors {
   readonly lost: number
 }
 
-const EXACT_SIDE = 1024 // of the smaller one: up to here all of a matrix's triplets take seconds
+/** Of the smaller side. */
+export const EXACT_SIDE = 1024 // up to here all of a matrix's triplets take seconds
 const SKETCH_SHARE = 4 // a sketch pays where it has fewer vectors than a quarter of the smaller side
 const OVERSAMPLE = 16
 
@@ -45,11 +46,20 @@ const layout = (at: number, cut: Cut) => {
   })
 }
 
-/** Memory that cutting a matrix takes. */
-export const factorBytes = (cut: Cut): number => layout(0, cut).end
+const MAX_BYTES = 4 * 2 ** 30 - 2 ** 26 // a wasm32 memory ends at 4 GiB
 
-/** An engine that cuts any of the matrices; all work on the same memory from `heap` on. */
-export const factorEngine = (cuts: readonly Cut[]): Engine => createEngine(cuts.reduce((most, cut) => Math.max(most, factorBytes(cut)), 0))
+/** Whether a matrix can be cut within an engine's memory. */
+export const isCuttable = (cut: Cut): boolean => layout(0, cut).end <= MAX_BYTES
+
+/** An engine that cuts any of the matrices; all work on the same memory from `heap` on. Throws where one is too large. */
+export function factorEngine(cuts: readonly Cut[]): Engine {
+  const large = cuts.find(cut => !isCuttable(cut))
+  if (large) {
+    const what = `a matrix of ${large.rows} × ${large.columns} takes ${Math.ceil(layout(0, large).end / 1e6)} MB at once, and a thread has no more than ${Math.floor(MAX_BYTES / 1e6)} MB`
+    throw new MergeError(what, { fix: 'combine the adapters in core space (--by core), where no matrix is whole' })
+  }
+  return createEngine(cuts.reduce((most, cut) => Math.max(most, layout(0, cut).end), 0))
+}
 
 /** Where a matrix must lie to be cut. */
 export const operandOf = ({ heap }: Engine, cut: Cut): Matrix => matrix(layout(heap, cut).operand, cut.rows, cut.columns)

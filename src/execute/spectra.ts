@@ -3,7 +3,7 @@ import type { Adapter } from '../checkpoint/adapter.ts'
 import { joinAdapters } from '../plan/joined.ts'
 import type { Plan } from '../plan/plan.ts'
 import { coreEngine, coreSides, openFactors, spaceOf } from './core_space.ts'
-import { type Cut, factorBytes, factorEngine, isSketched, operandOf, spectrum } from './factor.ts'
+import { type Cut, EXACT_SIDE, factorEngine, isCuttable, isSketched, operandOf, spectrum } from './factor.ts'
 import { openTensors } from './tensors.ts'
 
 /** How the energy of a matrix, the sum of the squares of its singular values, is spread over them. */
@@ -24,8 +24,6 @@ export interface Profile {
 }
 
 const LOOKED = 256 // values of a matrix that is too large for all
-const EXACT_SIDE = 1024 // as in factor.ts
-const MAX_BYTES = 4 * 2 ** 30 - 2 ** 26 // a wasm32 memory ends at 4 GiB
 
 /** Profiles of the matrices of a task vector that are among `wanted`, one at a time in memory. Those larger than an engine's memory have none. */
 export async function* profilesOf(delta: Plan, wanted: ReadonlySet<string>, { isExact = false }: { readonly isExact?: boolean } = {}): AsyncGenerator<Profile, void, void> {
@@ -34,7 +32,7 @@ export async function* profilesOf(delta: Plan, wanted: ReadonlySet<string>, { is
     const { rows, columns } = rowsOf(task.shape)
     const side = Math.min(rows, columns)
     const cut = { rows, columns, rank: isExact || side <= EXACT_SIDE ? side : Math.min(side, LOOKED) }
-    return side > 0 && factorBytes(cut) <= MAX_BYTES ? [{ task, cut }] : []
+    return side > 0 && isCuttable(cut) ? [{ task, cut }] : []
   })
   if (cuts.length === 0) return
   const engine = factorEngine(cuts.map(({ cut }) => cut))

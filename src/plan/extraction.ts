@@ -32,24 +32,20 @@ export interface ExtractedModule extends LoraModule, Pick<Change, 'energy'> {
   readonly isTransposed: boolean
 }
 
-const MAX_BYTES = 4 * 2 ** 30 - 2 ** 26 // a wasm32 memory ends at 4 GiB
 const CONV1D = /^(?:gpt2|openai-gpt|decision_transformer|imagegpt|clvp)$/ // model types of transformers whose layers are Conv1D, stored transposed
 
-/** What becomes of each tensor that `model` changes in `base`. `bytesOf` says what memory a matrix takes. Throws where `rank` is more than any matrix has. */
+/** What becomes of each tensor that `model` changes in `base`. `fits` says whether a matrix can be worked on as a whole. Throws where `rank` is more than any matrix has. */
 export function planExtraction(
   base: Checkpoint,
   model: Checkpoint,
   changes: readonly Change[],
   { rank, dtype }: { readonly rank: number; readonly dtype: FloatDType },
-  memoryOf: (rows: number, columns: number, rank: number) => number,
+  fits: (rows: number, columns: number, rank: number) => boolean,
 ): Extraction {
   const changed = changes.filter(({ energy }) => energy > 0)
   if (changed.length === 0) throw new MergeError(`${model.ref} does not differ from ${base.ref}`, { fix: 'give a fine-tune of the base' })
   const isConv1D = CONV1D.test(String(base.config?.['model_type']))
-  const [matrices, others] = partition(
-    changed,
-    ({ name, shape }) => shape.length === 2 && name.endsWith('.weight') && memoryOf(shape[0]!, shape[1]!, Math.min(rank, ...shape)) <= MAX_BYTES,
-  )
+  const [matrices, others] = partition(changed, ({ name, shape }) => shape.length === 2 && name.endsWith('.weight') && fits(shape[0]!, shape[1]!, Math.min(rank, ...shape)))
   const most = matrices.reduce((side, { shape }) => Math.max(side, Math.min(...shape)), 0)
   if (matrices.length > 0 && rank > most) {
     const widest = matrices.find(({ shape }) => Math.min(...shape) === most)!
