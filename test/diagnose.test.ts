@@ -271,9 +271,10 @@ describe('gates', () => {
 
   test('NaN and infinity are counted, by model and tensor', async () => {
     const broken = write('g-nan', { w: build(12, 12, (i, j) => (i === 3 && j === 4 ? NaN : i === 5 && j < 2 ? -Infinity : i - j + 0.5)) })
-    const { verdict, findings } = await look(SUM, { base, a: broken, b: write('g-b', { w: build(12, 12, (i, j) => i - j + 0.51) }) }, { quick: true })
+    const { verdict, findings, measures } = await look(SUM, { base, a: broken, b: write('g-b', { w: build(12, 12, (i, j) => i - j + 0.51) }) }, { quick: true })
     expect(verdict.outlook).toBe('unsafe')
     expect(findings[0]).toMatchObject({ gate: 'non-finite', models: ['a'], what: 'a has 3 values that are not finite, w' })
+    expect(measures.filter(m => Number.isNaN(m.value))).toEqual([]) // null is what JSON has for them
   })
 
   test('a model that is there twice, and one that is the base', async () => {

@@ -125,7 +125,11 @@ function measureTable({ measures }: Diagnosis): string {
       error ? `± ${shownNumber(error)}` : '',
     ])
   })
-  return table([['measure', 'of', 'value', ''], ...rows], [2])
+  const hasErrors = rows.some(row => row[3] !== '')
+  return table(
+    [['measure', 'of', 'value', ''], ...rows].map(row => (hasErrors ? row : row.slice(0, 3))),
+    [2],
+  )
 }
 
 const shownNumber = (value: number): string =>

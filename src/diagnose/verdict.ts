@@ -17,7 +17,7 @@ export interface Verdict {
 const SUMMARIES: Readonly<Record<Verdict['outlook'], string>> = {
   safe: 'the tasks do not touch each other’s neurons, and the recipe leaves them as the experts have them',
   open: 'nothing in the weights speaks against this merge, and weights alone cannot promise more: evaluate it',
-  doubtful: 'merges like this have failed: evaluate it before you rely on it',
+  doubtful: 'something in the weights speaks against this merge: evaluate it before you rely on it',
   unsafe: 'do not expect this merge to keep the skills of its models',
 }
 const EXACT = 1e-6 // relative, squared: beyond the rounding of float32

@@ -1,4 +1,4 @@
-import { type Measure, total } from './measure.ts'
+import { type Measure, ratio, total } from './measure.ts'
 
 /** ‖τ‖. */
 export default {
@@ -6,5 +6,5 @@ export default {
   summary: 'Length of the task vector.',
   source: null,
   folds: ({ delta }) => ({ delta: delta.dot(delta) }),
-  value: parts => Math.sqrt(total(parts, 'delta')),
+  value: parts => ratio(Math.sqrt(total(parts, 'delta')), 1),
 } satisfies Measure
