@@ -3,8 +3,8 @@ import add from './add.ts'
 import analogy from './analogy.ts'
 import forget from './forget.ts'
 import type { Preset } from './preset.ts'
-import rewardVision from './reward-vision.ts'
 import reward from './reward.ts'
+import rewardVision from './reward-vision.ts'
 import toy from './toy.ts'
 
 /** Every preset: the files of this folder. */
