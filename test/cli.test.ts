@@ -228,8 +228,9 @@ test('plan shows the mathematics of one tensor', () => {
     'x1 = code - base',
     'x2 = abs(x1)',
     'x3 = where(x2 >= largest(x2, 1), x1, 0)',
-    'x4 = where(x3 >= 0, x3 > 0, 0 > x3)',
-    'out = base + where(x4, x3, 0) / where(x4 == 0, 1, x4)',
+    'x4 = x3 * where(x3 >= 0, 1, -1) > 0',
+    'x5 = where(x4, 1, 0)',
+    'out = base + where(x4, x3, 0) / where(x5 == 0, 1, x5)',
     '',
   ])
 })
