@@ -72,7 +72,7 @@ function curve(result: SearchResult): readonly string[] {
     isMeasured ? block(t.goal) : '',
     mark(t),
   ])
-  const first = [harmless(base), ...space.slice(1).map(() => ''), ...cells(dev.base), ...(isMeasured ? [''] : []), '', '']
+  const first = [harmless(base), ...space.slice(1).map(() => ''), ...cells(dev.base), ...(isMeasured ? [goalShown(result, best.goal - dev.gain)] : []), '', '']
   const numbers = head.map((_, c) => c).slice(0, -2)
   const partial = trials.filter(t => t.share < 1)
   return [

@@ -18,7 +18,7 @@ export interface CmaEs {
  */
 export function createCmaEs({ mean, sigma, random }: { readonly mean: readonly number[]; readonly sigma: number; random(): number }): CmaEs {
   const n = mean.length
-  const size = 4 + Math.floor(3 * Math.log(n))
+  const size = generationOf(n)
   const parents = Math.floor(size / 2)
   const raw = Array.from({ length: parents }, (_, i) => Math.log((size + 1) / 2) - Math.log(i + 1)) // equation 49
   const total = raw.reduce((a, b) => a + b, 0)
@@ -84,5 +84,8 @@ export function createCmaEs({ mean, sigma, random }: { readonly mean: readonly n
     return vectors.map(row => dot(row, turned))
   }
 }
+
+/** Points of one generation for `n` numbers: λ, equation 48. */
+export const generationOf = (n: number): number => 4 + Math.floor(3 * Math.log(n))
 
 const dot = (a: readonly number[], b: readonly number[]): number => a.reduce((sum, x, i) => sum + x * b[i]!, 0)

@@ -85,6 +85,14 @@ describe('strategies', () => {
     expect((await run('coordinate', space, ridge, 400)).best.every(index => index < 70)).toBe(true)
   })
 
+  test('cma_es: the last evaluation is that of the mean', async () => {
+    const space = [number('a', 0, 0.01, 101), number('b', 0, 0.01, 101)]
+    const { asked, batches } = await run('cma_es', space, ([a, b]) => hill([a!]) + hill([b!]), 30)
+    expect(asked.length).toBeLessThanOrEqual(30)
+    expect(batches).toEqual([6, 6, 6, 6, 1])
+    expect(STRATEGIES['cma_es']!.refuses(space, { evaluations: 17 })?.what).toBe('CMA-ES needs at least 18 evaluations for 2 numbers')
+  })
+
   test('cma_es: an optimum in a corner', async () => {
     const space = Array.from({ length: 4 }, (_, i) => number(`x${i}`, 0, 0.05, 21))
     const { best } = await run('cma_es', space, values => values.reduce<number>((sum, v) => sum + Number(v), 0), 300)
