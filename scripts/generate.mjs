@@ -62,7 +62,8 @@ function registries() {
   return REGISTRIES.map(({ folder, skip, exported, type, from, doc }) => {
     const names = namesIn({ folder, skip })
     const imports = [{ line: `import type { ${type} } from '${from}'`, path: from }, ...names.map(n => ({ line: `import ${identifier(n)} from './${n}.ts'`, path: `./${n}.ts` }))]
-    imports.sort((a, b) => (a.path < b.path ? -1 : 1))
+    const stem = path => path.slice(0, -3) // so that `reward` stands before `reward-vision`
+    imports.sort((a, b) => (stem(a.path) < stem(b.path) ? -1 : 1))
     const property = n => (identifier(n) === n ? n : `'${n}': ${identifier(n)}`)
     const entries = `{\n${names.map(n => `  ${property(n)},\n`).join('')}}`
     const short = `{ ${names.join(', ')} }` // what the formatter makes of a short list
