@@ -157,7 +157,7 @@ describe('bad input', () => {
     const alone = await errorOf(...args, '--workers', '1')
     expect(alone).toEqual({
       code: 1,
-      stderr: expect.stringMatching(/^unknown name "shft"\n {2}at expression:1:13\n {2}1 \| base \+ 0\.5\*\(shft - base\)\n.*\n {2}fix: did you mean "shift"\?\n$/),
+      stderr: expect.stringMatching(/^unknown name "shft"\n {2}at expression:1:11\n {2}1 \| base \+ 0\*\(shft - base\)\n.*\n {2}fix: did you mean "shift"\?\n$/),
     })
     expect(await errorOf(...args, '--workers', '2')).toEqual(alone)
   })

@@ -22,12 +22,11 @@ export interface Store {
  * console.log(await cache.get('greeting')) // hello
  */
 export function folderStore(folder: string): Store {
-  let number = 0
   return {
     folder,
     get: key => readFile(join(folder, key), 'utf8').catch(() => null), // what cannot be read is computed again
     async put(key, text) {
-      const temporary = join(folder, `${key}.${process.pid}.${number++}.partial`)
+      const temporary = join(folder, `${key}.${crypto.randomUUID()}.partial`) // other processes, and threads of this one, may put the same key
       try {
         await mkdir(folder, { recursive: true })
         await writeFile(temporary, text)

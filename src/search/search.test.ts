@@ -100,7 +100,7 @@ describe('a search', () => {
     const { noise, warnings } = await search(trials)
     expect(noise!.p).toBeGreaterThan(0.05)
     expect(warnings[0]).toMatch(/^the gain over base on dev, \+1\.0 points, is within the noise of 11 points tried \(White’s reality check: p = 0\.\d\d\)$/)
-    expect(warnings[1]).toMatch(/^on test the gain is \+1\.0 points \[-\d\.\d, \+\d+\.\d\]: it may be nothing$/)
+    expect(warnings[1]).toMatch(/^on test the gain is \+1\.0 points \[\+0\.0, \+\d+\.\d\]: it may be nothing$/)
   })
 
   test('nothing better than the base, and an end of a range, are told', async () => {
