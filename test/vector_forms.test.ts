@@ -339,7 +339,7 @@ describe('what cannot be is said before a byte is written', () => {
       'what an adapter of DoRA adds depends on the weights of its model',
       'write `merganser vector info dora --base BASE`, with the model that was fine-tuned (org/base)',
     ],
-    [['vector', 'info', 'full'], 'base_model.model.model.norm.weight is a whole tensor, whose difference is not known without the model', '--base BASE'],
+    [['vector', 'info', 'full'], `base_model.model.${UP}.base_layer.bias is a whole tensor, whose difference is not known without the model`, '--base BASE'],
   ])('%s', async (args, what, fix) => {
     const { code, stderr } = await run(...args)
     expect(stderr).toContain(what)
