@@ -78,7 +78,7 @@ export const analogyOfText: Part = async function* ({ lab, checks, flags }) {
       ...(other === null
         ? []
         : [
-            `λ = ${lambda} is the best for dev text of plain Darwin, as in the card: a text or two of the target are looked at. Off-target, by plain Brontë on dev, λ = ${other} is best.`,
+            `λ = ${lambda} is the best for dev text of plain Darwin, as in the card, so text of the target is looked at. Off-target, by plain Brontë on dev, λ = ${other} is best.`,
           ]),
     ],
   }
