@@ -46,7 +46,7 @@ function registries() {
   return REGISTRIES.map(({ folder, skip, exported, type, from, doc }) => {
     const names = namesIn({ folder, skip })
     const imports = [{ line: `import type { ${type} } from '${from}'`, path: from }, ...names.map(n => ({ line: `import ${identifier(n)} from './${n}.ts'`, path: `./${n}.ts` }))]
-    imports.sort((a, b) => (a.path < b.path ? -1 : 1))
+    imports.sort((a, b) => (a.path.slice(0, -3) < b.path.slice(0, -3) ? -1 : 1)) // `reward` before `reward-vision`, as the formatter has it
     const property = n => (identifier(n) === n ? n : `'${n}': ${identifier(n)}`)
     const entries = `{\n${names.map(n => `  ${property(n)},\n`).join('')}}`
     const short = `{ ${names.join(', ')} }` // what the formatter makes of a short list
