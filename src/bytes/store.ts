@@ -3,6 +3,7 @@ import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { writeError } from './_errors.ts'
 import { openFile, statPath } from './file.ts'
+import { sha256 } from './hash.ts'
 
 /** Texts by key, kept on disk from one run to the next. */
 export interface Store {
@@ -76,10 +77,4 @@ export async function hashFile(path: string, memory: Store | null, name = path):
   const hash = await sha256(new TextEncoder().encode(digests.join('\n')))
   await memory?.put(key, hash)
   return hash
-}
-
-/** Hex. */
-export async function sha256(bytes: Uint8Array): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>) // nothing here is shared memory, which it would refuse
-  return [...new Uint8Array(digest)].map(b => b.toString(16).padStart(2, '0')).join('')
 }

@@ -1,7 +1,7 @@
+import { sha256 } from '../bytes/hash.ts'
 import type { Factor, LowRankFile, LowRankTensor, Product, Stored } from '../bytes/low_rank.ts'
 import { bytesOf, isFloat, sizeOf } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
-import { sha256 } from './_hash.ts'
 import type { Adapter, AdapterModule } from './adapter.ts'
 import type { Checkpoint, CheckpointFile, CheckpointTensor } from './checkpoint.ts'
 import { findTensor, tokenAxis } from './find.ts'

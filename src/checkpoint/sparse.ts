@@ -1,8 +1,8 @@
+import { sha256 } from '../bytes/hash.ts'
 import type { LowRankTensor } from '../bytes/low_rank.ts'
 import { isFloat, sizeOf } from '../dtype.ts'
 import { MergeError } from '../errors.ts'
 import { isObject, parseJson, show } from '../json.ts'
-import { sha256 } from './_hash.ts'
 import { layersOf } from './architecture.ts'
 import type { Checkpoint, CheckpointTensor } from './checkpoint.ts'
 

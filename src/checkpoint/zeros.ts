@@ -1,6 +1,6 @@
+import { sha256 } from '../bytes/hash.ts'
 import type { LowRankTensor } from '../bytes/low_rank.ts'
 import { bytesOf, sizeOf } from '../dtype.ts'
-import { sha256 } from './_hash.ts'
 import type { CheckpointFile, CheckpointTensor } from './checkpoint.ts'
 
 /** Tensors of zeros in a file that lies nowhere, like `tensors` in name, shape and dtype; `file` is its index among a checkpoint's files. */

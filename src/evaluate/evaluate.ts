@@ -1,4 +1,5 @@
-import { hashFile, type Store, sha256 } from '../bytes/store.ts'
+import { sha256 } from '../bytes/hash.ts'
+import { hashFile, type Store } from '../bytes/store.ts'
 import { MergeError } from '../errors.ts'
 import { type Interval, intervalOf, ratioOf } from './bootstrap.ts'
 import { type Data, lengthOf, readData, takeFirst, whereRows } from './data.ts'

@@ -1,4 +1,5 @@
 import { statPath } from '../bytes/file.ts'
+import { sha256 } from '../bytes/hash.ts'
 import type { Begun, Sink } from '../bytes/sink.ts'
 import { isModelFile } from '../checkpoint/checkpoint.ts'
 import { bytesOf } from '../dtype.ts'
@@ -275,11 +276,6 @@ function engineOf(programs: readonly Program[]): Uint8Array<ArrayBuffer> {
   const solvers = wholes.length > 0 ? [SOLVERS_VERSION, ...wholes.map(w => w.op)] : []
   const stages = all.flatMap(program => program.passes.flatMap((pass, p) => pass.stages.map((_, stage) => assembleStage(program, p, stage, 'main').bytes)))
   return new TextEncoder().encode([KERNELS, ...solvers, ...stages.map(bytes => bytes.join())].join('\n'))
-}
-
-async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', bytes)
-  return [...new Uint8Array(digest)].map(b => b.toString(16).padStart(2, '0')).join('')
 }
 
 /** Lets a loop wait for what callbacks push. */
